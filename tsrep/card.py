@@ -1,0 +1,89 @@
+"""The card that writes itself from the run."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tsrep import plan as plans
+from tsrep import registry
+from tsrep.plan import Plan
+
+
+def write(
+    plan: Plan,
+    data: Mapping[str, Any],
+    features: int,
+    history: Sequence[Mapping[str, float]],
+    results: Sequence[Mapping[str, Any]],
+    versions: Mapping[str, str],
+) -> str:
+    """Markdown: what the model is, data, method with its source, results with spread, limits, versions, how to load."""
+    method, encoder = registry.name_of("methods", plan.method), registry.name_of("encoders", plan.encoder)
+    rate = f"{data['rate']:g} Hz" if data["rate"] else "unknown rate"
+    parts = [
+        f"# {method} on {data['name'] or 'data from memory'}",
+        f"A `{encoder}` encoder trained without labels by `{method}`: a window of {len(data['channels'])} channels in, "
+        f"{features} numbers out.",
+        "```python\nimport tsrep\n\nmodel = tsrep.load(\"PATH OF THIS FOLDER\")\nZ = model.embed(X)  # (n, channel, time) -> "
+        f"(n, {features}) float32\n```",
+        "## Data",
+        _list(
+            {
+                "Name": data["name"] or "given from memory",
+                "Windows": f"{data['rows']} of up to {data['length']} steps, {rate}",
+                "Channels": ", ".join(data["channels"]),
+                "Labels (unused in training)": ", ".join(data["classes"][:20]) or "none",
+                "Licence": data["licence"] or "not stated",
+                "Fingerprint": f"`{data['fingerprint'][:16]}`",
+            }
+        ),
+        "## Method",
+        _first_paragraphs(type(plan.method)) + "\n\nEncoder: " + registry.summary(type(plan.encoder)),
+        _training(plan, history),
+        "## Results",
+        _table(results) if results else "Not evaluated yet: `tsrep evaluate PATH DATA --task classify` writes this section.",
+        "## Limits",
+        "- It knows windows like those it was trained on: the same sensors, units, rate and placement.\n"
+        f"- Windows much longer than {data['length']} steps see more context in a step than there was in training.\n"
+        "- Embeddings are learned for likeness within this data; whether they serve a task is to be measured on labels of that task.",
+        "## Versions",
+        ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "<details><summary>Plan</summary>\n\n```yaml\n" + plans.to_yaml(plan) + "```\n</details>",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:
+    if not history:
+        return f"Seed {plan.seed}."
+    last = history[-1]
+    numbers = [f"{name} {last[name]:.3g}" for name in ("alignment", "uniformity", "rank", "validation") if name in last]
+    loss = sum(value for name, value in last.items() if name.startswith("loss/"))
+    return f"Trained for {last['step']:.0f} steps, seed {plan.seed}. At the end: " + ", ".join([f"loss {loss:.4g}", *numbers]) + "."
+
+
+def _table(results: Sequence[Mapping[str, Any]]) -> str:
+    """One line for each method and probe, the mean over seeds with its standard deviation."""
+    import pandas as pd
+
+    frame = pd.DataFrame(results)
+    keys = ["dataset", "setting", "method", "features", "metric"]
+    told = frame.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
+    lines = ["| " + " | ".join([*keys, "value", "seeds"]) + " |", "|" + " --- |" * (len(keys) + 2)]
+    for row in told.itertuples():
+        spread = f" ± {row.std:.3f}" if row.count > 1 else ""
+        lines.append("| " + " | ".join(str(getattr(row, key)) for key in keys) + f" | {row.mean:.3f}{spread} | {row.count} |")
+    return "\n".join(lines)
+
+
+def _first_paragraphs(kind: type) -> str:
+    """The docstring up to its list of fields."""
+    text = (inspect.getdoc(kind) or "").split("\n\n")
+    known = registry.field_texts(kind)
+    return "\n\n".join(part for part in text if part.split(":", 1)[0].split(",")[0] not in known)
+
+
+def _list(items: Mapping[str, str]) -> str:
+    return "\n".join(f"- {name}: {value}" for name, value in items.items())

@@ -1,0 +1,62 @@
+"""One catalogue of all data sets that tsrep knows: facts without loading, and `load`."""
+
+from __future__ import annotations
+
+from tsrep.data import archive, bodies, bundled, recordings, wearable
+from tsrep.data.entry import Dataset, Entry
+from tsrep.errors import InputError, nearest
+
+_ENTRIES: dict[str, Entry] = {
+    made.name: made
+    for module in (bundled, archive, wearable, bodies, recordings)
+    for made in module.ENTRIES
+}  # fmt: skip
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every data set, here or not. Opens no file and imports nothing."""
+    return tuple(_ENTRIES.values())
+
+
+def names() -> tuple[str, ...]:
+    """Every name that `load` takes, streams included."""
+    return tuple(name for known in _ENTRIES.values() for name in known.names)
+
+
+def entry(name: str) -> Entry:
+    """The entry of a name, with or without its stream; InputError with the nearest name where there is none."""
+    head = name.partition(":")[0]
+    if head not in _ENTRIES:
+        folded = {known.lower(): known for known in _ENTRIES}
+        hint = f"did you mean '{folded[head.lower()]}'?" if head.lower() in folded else nearest(head, _ENTRIES)
+        raise InputError(f"no data set '{head}' in the catalogue: {hint}")
+    return _ENTRIES[head]
+
+
+def load(name: str) -> Dataset:
+    """The data set of this name, such as 'BasicMotions' or 'UTD-MHAD:inertial', rows in their original order.
+
+    InputError where the name is unknown (with the nearest), where the stream is missing or unknown, and where the data
+    is not on this machine (with where its publisher offers it).
+    """
+    about = entry(name)
+    stream = name.partition(":")[2] or None
+    known = [s.name for s in about.streams]
+    if stream is None and known:
+        raise InputError(f"'{name}' has {len(known)} streams: choose one of {', '.join(about.names)}")
+    if stream is not None and stream not in known:
+        hint = nearest(stream, known) if known else f"it has one stream, call it '{about.name}'"
+        raise InputError(f"'{about.name}' has no stream '{stream}': {hint}")
+    place = about.where()
+    if place is None:
+        raise InputError(about.missing())
+    train, test, validation = about.read(place, about, stream)
+    return Dataset(name, train, test, about, validation)
+
+
+def load_streams(name: str) -> dict[str, Dataset]:
+    """All streams of a set, {stream: Dataset}; row i is the same recording in each."""
+    about = entry(name)
+    if not about.streams:
+        raise InputError(f"'{name}' has one stream: use load('{name}')")
+    return {s.name: load(f"{about.name}:{s.name}") for s in about.streams}

@@ -1,0 +1,5 @@
+"""Encoders: a series in, step embeddings and one pooled embedding out.
+
+An encoder is a module with `channels`, `features`, `causal` and `forward(series) -> Embedding`. Each file holds one frozen
+dataclass, its configuration, whose `build(channels, length)` makes the module for windows of about that length.
+"""

@@ -1,0 +1,212 @@
+"""A transformer over patches of a series: `patch`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from annotated_types import Ge, Gt, Lt
+from torch import Tensor, nn
+
+from tsrep.errors import InputError
+from tsrep.series import POOLS, Embedding, Series
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Transformer encoder over patches of `patch` steps.
+
+    A patch token is a linear map of the patch's values (zero where nothing was observed) and of the fraction of it that
+    was observed, per channel; a patch of which nothing was observed is a zero token that has its position only.
+    Sinusoidal positions and attention that ignores padding let it take series of any length, however long the training
+    windows were.
+    Patching after Nie et al., ICLR 2023, arXiv:2211.14730 (but all channels in one token), pooling by a CLS token after
+    Chang et al. (TimeDRL), ICDE 2024, arXiv:2312.04142; layers normalise first (Xiong et al., ICML 2020,
+    arXiv:2002.04745).
+
+    patch:    steps in a patch.
+    stride:   steps from one patch to the next; less than `patch` lets them overlap.
+    hidden:   width of a token; layers, heads: depth and attention heads, hidden units of a layer are 4 times `hidden`.
+    features: width of the embedding.
+    dropout:  of tokens, attention weights and layers, while training.
+    pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token.
+    between:  step embeddings from patch embeddings: "linear" between the centres of patches, or the "nearest" one.
+    causal:   the embedding of a step sees no later step: attention looks back only, and a step takes the newest patch
+              that is complete, so it lags by up to `stride` - 1 steps; `between` must be "nearest", `pool` not "cls".
+              The pooled embedding sees the whole series; one more patch takes the steps after the last complete one.
+    """
+
+    patch: Annotated[int, Gt(0)] = 8
+    stride: Annotated[int, Gt(0)] = 8
+    hidden: Annotated[int, Gt(0)] = 64
+    layers: Annotated[int, Gt(0)] = 3
+    heads: Annotated[int, Gt(0)] = 4
+    features: Annotated[int, Gt(0)] = 320
+    dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
+    pool: Literal["mean", "max", "last", "cls"] = "mean"
+    between: Literal["linear", "nearest"] = "linear"
+    causal: bool = False
+
+    def build(self, channels: int, length: int) -> nn.Module:
+        """An encoder of (batch, channels, any time) series that is trained on windows of `length` steps."""
+        if self.patch > length:
+            raise InputError(
+                f"expected patches no longer than the window of {length} steps, got patch={self.patch}: "
+                "choose shorter patches or longer windows"
+            )
+        if not 0 < self.stride <= self.patch:
+            raise InputError(
+                f"expected stride from 1 to patch={self.patch}, got {self.stride}: "
+                "with a longer one, steps between the patches would be lost"
+            )
+        if self.hidden % self.heads or self.hidden % 2:
+            raise InputError(f"expected an even hidden width that {self.heads} heads divide, got hidden={self.hidden}")
+        if self.causal and (self.pool == "cls" or self.between == "linear"):
+            raise InputError(
+                'expected between="nearest" and a pool other than "cls" for a causal encoder, '
+                f'got between="{self.between}" and pool="{self.pool}"'
+            )
+        return PatchEncoder(channels, self)
+
+
+class PatchEncoder(nn.Module):
+    def __init__(self, channels: int, config: Patch) -> None:
+        super().__init__()
+        self.channels, self.features, self.causal = channels, config.features, config.causal
+        self.config = config
+        self.token = nn.Linear(channels * (config.patch + 1), config.hidden)
+        self.cls = nn.Parameter(0.02 * torch.randn(config.hidden)) if config.pool == "cls" else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.hidden)
+        self.out = nn.Linear(config.hidden, config.features)
+
+    def forward(self, series: Series) -> Embedding:
+        begin, count = span(series.extent)
+        width = max(int(count.max()), 1) if len(series) else 1
+        patches = self._patches(justify(series.values, begin, count, width))
+        seen = self._patches(justify(series.observed.to(patches.dtype), begin, count, width))
+        tokens = self._tokens(patches, seen)
+        n = tokens.shape[1]
+        # A series without any step keeps its first patch, so that no softmax is taken over nothing.
+        inside = torch.arange(n, device=tokens.device) < self._number(count)[:, None]
+        tokens = self.norm(self._attend(tokens, inside))
+        if self.cls is None:
+            pooled = POOLS[self.config.pool](self.out(tokens).mT, inside)
+        else:
+            pooled, tokens = self.out(tokens[:, 0]), tokens[:, 1:]
+        time = torch.arange(series.length, device=begin.device) - begin[:, None]
+        steps = self.out(self._between(tokens, count, time.clamp(0, width - 1))).mT
+        if not bool(series.extent.all()):
+            steps = steps * series.extent[:, None].to(steps.dtype)
+        return Embedding(steps, pooled, series)
+
+    def _number(self, count: Tensor | int) -> Tensor:
+        """How many patches a series of `count` steps has: all of its steps are in one."""
+        uncovered = torch.as_tensor(count) - (1 if self.causal else self.config.patch)
+        return uncovered.clamp(min=0).add(self.config.stride - 1).div(self.config.stride, rounding_mode="floor") + 1
+
+    def _patches(self, x: Tensor) -> Tensor:
+        """(batch, channel, time) -> (batch, channel, patch, step of the patch), zero after the end.
+
+        A causal patch k ends at step k * stride, so the first of them reach to before the beginning."""
+        c = self.config
+        before = c.patch - 1 if self.causal else 0
+        whole = (int(self._number(x.shape[2])) - 1) * c.stride + c.patch
+        return F.pad(x, (before, whole - before - x.shape[2])).unfold(2, c.patch, c.stride)
+
+    def _tokens(self, patches: Tensor, seen: Tensor) -> Tensor:
+        """(batch, patch, hidden), positions added."""
+        values = torch.cat([patches.flatten(3), seen.mean(dim=3, keepdim=True)], dim=3)
+        tokens = self.token(values.transpose(1, 2).flatten(2))
+        tokens = tokens * seen.amax(dim=(1, 3))[:, :, None].to(tokens.dtype)
+        return tokens + positions(tokens.shape[1], tokens.shape[2], tokens.device).to(tokens.dtype)
+
+    def _attend(self, tokens: Tensor, inside: Tensor) -> Tensor:
+        # Looking back from a step of the series never meets padding, which comes after it: no mask is needed then.
+        mask = None if self.causal or bool(inside.all()) else inside[:, None, None, :]
+        if self.cls is not None:
+            tokens = torch.cat([self.cls.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+            mask = None if mask is None else F.pad(mask, (1, 0), value=True)
+        tokens = self.dropout(tokens)
+        for layer in self.layers:
+            tokens = layer(tokens, mask)
+        return tokens
+
+    def _between(self, tokens: Tensor, count: Tensor, time: Tensor) -> Tensor:
+        """Tokens (batch, patch, hidden) at these steps of the series: (batch, time) int64 -> (batch, time, hidden).
+
+        Between two tokens rather than between their embeddings, which is the same, for embeddings are linear in tokens,
+        and moves fewer numbers."""
+        c = self.config
+        if self.causal:
+            return _take(tokens, time.div(c.stride, rounding_mode="floor"))
+        last = (self._number(count) - 1)[:, None]
+        place = ((time - (c.patch - 1) / 2) / c.stride).clamp(min=0).minimum(last)
+        if c.between == "nearest":
+            return _take(tokens, place.round().long())
+        low = place.floor().long()
+        share = (place - low).to(tokens.dtype)[:, :, None]
+        return torch.lerp(_take(tokens, low), _take(tokens, (low + 1).minimum(last)), share)
+
+
+class Layer(nn.Module):
+    """x + attention(norm x), then x + mlp(norm x). Tokens (batch, token, hidden); mask (batch, 1, 1, token), True where
+    a token is to be seen, or None for all."""
+
+    def __init__(self, config: Patch) -> None:
+        super().__init__()
+        hidden = config.hidden
+        self.heads, self.rate, self.causal = config.heads, config.dropout, config.causal
+        self.before_attention, self.before_mlp = nn.LayerNorm(hidden), nn.LayerNorm(hidden)
+        self.qkv, self.merge = nn.Linear(hidden, 3 * hidden), nn.Linear(hidden, hidden)
+        self.mlp = nn.Sequential(nn.Linear(hidden, 4 * hidden), nn.GELU(), nn.Linear(4 * hidden, hidden))
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        q, k, v = self.qkv(self.before_attention(x)).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        rate = self.rate if self.training else 0.0
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=rate, is_causal=self.causal)
+        x = x + self.dropout(self.merge(mixed.transpose(1, 2).flatten(2)))
+        out: Tensor = x + self.dropout(self.mlp(self.before_mlp(x)))
+        return out
+
+
+def positions(n: int, width: int, device: torch.device | None = None) -> Tensor:
+    """(n, width) sinusoids: column pairs are sin and cos of place / 10000^(2i / width). Vaswani et al., 2017, §3.5."""
+    rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
+    angle = torch.arange(n, device=device)[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
+
+
+def span(extent: Tensor) -> tuple[Tensor, Tensor]:
+    """(batch, time) bool -> the first step inside and the number of steps inside, both (batch,) int64."""
+    return extent.to(torch.uint8).argmax(dim=1), extent.sum(dim=1)
+
+
+def justify(x: Tensor, begin: Tensor, count: Tensor, width: int) -> Tensor:
+    """(batch, channel, time) -> (batch, channel, width): each row moved so that its extent begins at column 0, with
+    zeros after it. So where a series lies in its padding cannot change a result."""
+    time = torch.arange(width, device=x.device)
+    if width == x.shape[2] and bool((count == width).all()):
+        return x
+    index = (begin[:, None] + time).clamp(max=x.shape[2] - 1)
+    return x.gather(2, index[:, None].expand(-1, x.shape[1], -1)) * (time < count[:, None])[:, None].to(x.dtype)
+
+
+def restore(steps: Tensor, begin: Tensor, extent: Tensor) -> Tensor:
+    """Undoes `justify`: (batch, feature, width) -> (batch, feature, time), zero outside the extent."""
+    if steps.shape[2] == extent.shape[1] and bool(extent.all()):
+        return steps
+    index = (torch.arange(extent.shape[1], device=steps.device) - begin[:, None]).clamp(0, steps.shape[2] - 1)
+    return steps.gather(2, index[:, None].expand(-1, steps.shape[1], -1)) * extent[:, None].to(steps.dtype)
+
+
+def _take(tokens: Tensor, index: Tensor) -> Tensor:
+    """(batch, n, hidden), (batch, time) -> (batch, time, hidden)"""
+    batch, n, _ = tokens.shape
+    place = index + n * torch.arange(batch, device=index.device)[:, None]
+    return tokens.flatten(0, 1).index_select(0, place.flatten()).unflatten(0, (batch, -1))

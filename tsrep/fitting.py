@@ -1,0 +1,271 @@
+"""From data and a plan to a model: windows, the part kept aside, scaling, the method, the loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tsrep import plan as plans
+from tsrep import randomness, registry
+from tsrep.data import catalogue
+from tsrep.data.fingerprint import fingerprint
+from tsrep.data.panel import Panel
+from tsrep.data.readers import as_panel
+from tsrep.data.scaling import Scaler
+from tsrep.data.splits import by_rows, by_subject
+from tsrep.data.windows import windows
+from tsrep.distributed import World
+from tsrep.errors import InputError
+from tsrep.meters import meter, warning
+from tsrep.method import DataShape, Method
+from tsrep.model import Described, Model, inputs_to_keep, load
+from tsrep.plan import DataPlan, Plan
+from tsrep.plugins import plugin
+from tsrep.progress import Progress
+from tsrep.series import Series
+from tsrep.training import Observer, train
+
+LONGEST = 3000
+"""Steps of a series that is trained on whole; longer ones are windowed (the longest of TS2Vec)."""
+
+
+def fit(
+    X: Any = None,
+    *,
+    method: Any = "ts2vec",
+    encoder: Any = "dilated",
+    training: Any = None,
+    seed: int = 0,
+    window: int | None = None,
+    hop: int | None = None,
+    out: str | Path | None = None,
+    workers: int = 0,
+    observers: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: bool = False,
+    resume: bool = False,
+) -> Model:
+    """Learn an encoder from windows without labels.
+
+    X:         (n, channel, time) array, NaN = missing; a list of (channel, time) arrays; a sktime panel; a long DataFrame; a Panel; a
+               file; or the name of a data set of the catalogue, whose training part is taken.
+    method:    a name (`tsrep methods`), {"name": ..., its settings}, or a configuration such as `tsrep.methods.ts2vec.TS2Vec()`.
+    encoder:   likewise: "dilated", "causal", "patch", "tsai(InceptionTimePlus)", ...
+    training:  settings of `tsrep.training.Training`, for instance {"epochs": 20, "learning_rate": 1e-3}.
+    seed:      same data, settings, seed and machine: same bits.
+    window:    steps of a window, for long series; hop: steps between windows (default: window).
+    out:       folder of the run, with checkpoints and in the end the model. None: nothing is written.
+    workers:   processes on a Ray cluster; 0: this process.
+    observers: who else watches: {"mlflow": {"experiment": "wearables", "register": "steps"}}.
+    progress:  show a progress bar on standard error.
+    resume:    go on from the checkpoint in `out`.
+
+    Raises InputError for data or settings that cannot be used, before anything is written.
+    """
+    content: dict[str, Any] = {"method": method, "encoder": encoder, "training": training, "seed": seed}
+    content["data"] = {"name": str(X) if isinstance(X, str | Path) else None, "window": window, "hop": hop}
+    content |= {"out": None if out is None else str(out), "workers": workers}
+    content["observers"] = {name: dict(settings) for name, settings in (observers or {}).items()}
+    made, _ = plans.make(content)
+    return run(made, None if isinstance(X, str | Path) else X, progress=progress, resume=resume)
+
+
+def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = False) -> Model:
+    """Carry out a plan, here or on a cluster. X: the data, where the plan names none."""
+    panel, licence = source(plan.data, X)
+    prepared = prepare(panel, plan, licence)
+    folder = _free(plan, resume)
+    if plan.workers:
+        model: Model = plugin("launchers", "ray")(plan, panel, licence=licence, progress=progress, resume=resume)
+        return model
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "plan.yaml").write_text(plans.to_yaml(plan))
+    watching = [*([bar(plan)] if progress else []), *observers_of(plan, panel)]
+    model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
+    return finish(model, folder, watching)
+
+
+def observers_of(plan: Plan, panel: Panel) -> list[Observer]:
+    """The observers that a plan names, ready to watch."""
+    return [plugin("observers", name)(plan=plan, panel=panel, **settings) for name, settings in plan.observers.items()]
+
+
+def finish(model: Model, folder: Path | None, observers: Sequence[Observer]) -> Model:
+    """Save the model in the folder of its run, whose checkpoint has served, and tell the observers."""
+    if folder is not None:
+        model.save(folder)
+        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+    for observer in observers:
+        observer.done(model)
+    return model
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Data that is ready for the loop, and what the model will say of it."""
+
+    train: Series
+    validation: Series | None
+    scaler: Scaler
+    shape: DataShape
+    described: Described
+    check: np.ndarray
+
+
+def source(data: DataPlan, X: Any = None) -> tuple[Panel, str | None]:
+    """The panel that a plan names or that was given, and its licence where that is known."""
+    if data.name is None:
+        if X is None:
+            raise InputError("expected data: give X, or name a data set or file in the plan (data.name); `tsrep datasets` lists them")
+        return as_panel(X, stream=data.stream), None
+    if data.name in catalogue.names() or not Path(data.name).suffix:
+        name = data.name if data.stream is None else f"{data.name}:{data.stream}"
+        dataset = catalogue.load(name)
+        return dataset.train, dataset.entry.licence
+    return as_panel(data.name, stream=data.stream), None
+
+
+def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
+    """Cut, split off the validation part, fit the scaling on the rest. Raises InputError for data that cannot be learned from."""
+    cut = _windowed(panel, plan.data)
+    if len(cut) < 2:
+        raise InputError("expected at least two windows to contrast, got one; set data.window to cut a long series into windows")
+    train, held = _hold_out(cut, plan.training.validation, plan.seed)
+    scaler = Scaler.fit(train) if plan.data.normalise else Scaler.identity(train.values.shape[1])
+    kept = train.channels
+    return Prepared(
+        train=_series(train, scaler),
+        validation=None if held is None else _series(held, scaler),
+        scaler=scaler,
+        shape=DataShape(len(train), kept, train.length, train.rate),
+        described=Described(
+            name=plan.data.name,
+            channels=kept,
+            rate=train.rate,
+            length=train.length,
+            rows=len(train),
+            fingerprint=fingerprint(train),
+            classes=() if train.label is None else tuple(str(c) for c in np.unique(train.label)),
+            licence=licence,
+        ),
+        check=inputs_to_keep(train),
+    )
+
+
+def build(plan: Plan, shape: DataShape) -> Method:
+    """The method of a plan with fresh weights, which follow from the seed."""
+    with randomness.seeded(plan.seed, randomness.WEIGHTS):
+        encoder = plan.encoder.build(len(shape.channels), shape.length)
+        method: Method = plan.method.build(encoder, shape)
+    return method
+
+
+def learn(
+    plan: Plan,
+    prepared: Prepared,
+    observers: Sequence[Observer] = (),
+    folder: Path | None = None,
+    resume: Path | None = None,
+    world: World | None = None,
+) -> Model:
+    """Train on prepared data, alone or as one of the workers of the world, and return the model. Writes checkpoints alone."""
+    encoder, history = train(
+        build(plan, prepared.shape),
+        prepared.train,
+        plan.training,
+        seed=plan.seed,
+        validation=prepared.validation,
+        world=world,
+        directory=folder,
+        resume=resume,
+        observers=observers,
+        meters=(meter,),
+    )
+    encoder = encoder.to(device="cpu", dtype=torch.float32)
+    return Model(encoder, plan, prepared.scaler, prepared.described, prepared.check, history)
+
+
+def resume(folder: str | Path, *, progress: bool = False) -> Model:
+    """Go on with a run that was stopped. A run that is finished is loaded."""
+    where = Path(folder)
+    if not (where / "plan.yaml").is_file():
+        raise InputError(f"expected the folder of a run, found no plan.yaml in {folder}")
+    if (where / "weights.safetensors").is_file():
+        return load(where)
+    made = replace(plans.read(where / "plan.yaml")[0], out=str(where))
+    if made.data.name is None:
+        raise InputError(
+            f"the run in {folder} was trained on data from memory; give it again: tsrep.fit(X, ..., out='{folder}', resume=True)"
+        )
+    return run(made, progress=progress, resume=True)
+
+
+def bar(plan: Plan) -> Progress:
+    """The progress bar of a plan's training."""
+    title = f"{registry.name_of('methods', plan.method)} · {registry.name_of('encoders', plan.encoder)}"
+    return Progress(title, plan.training.batch_size * plan.training.accumulate, warning)
+
+
+def _windowed(panel: Panel, data: DataPlan) -> Panel:
+    if data.window is not None:
+        return windows(panel, data.window, data.hop, keep_short=True)
+    if data.hop is not None:
+        raise InputError(f"data.hop={data.hop} needs data.window, the steps of a window")
+    if panel.length > LONGEST:
+        return windows(panel, math.ceil(panel.length / math.ceil(panel.length / LONGEST)), keep_short=True)
+    return panel
+
+
+def _hold_out(panel: Panel, share: float, seed: int) -> tuple[Panel, Panel | None]:
+    """Whole subjects where they are known, else whole recordings, else series."""
+    if share == 0:
+        return panel, None
+    if panel.subject is not None and len(np.unique(panel.subject)) > 2:
+        split = by_subject(panel, test=share, seed=seed)
+        return split.train, split.test
+    groups = np.arange(len(panel)) if panel.recording is None else np.asarray(panel.recording)
+    everyone = np.unique(groups)
+    if len(everyone) < 3:
+        raise InputError(f"expected at least three recordings to keep a validation part aside, got {len(everyone)}")
+    count = min(max(1, round(share * len(everyone))), len(everyone) - 2)
+    rng = np.random.default_rng(randomness.number(seed, randomness.VALIDATION))
+    held = np.isin(groups, rng.permutation(everyone)[:count])
+    split = by_rows(panel, test=np.flatnonzero(held), train=np.flatnonzero(~held))
+    return split.train, split.test
+
+
+def _series(panel: Panel, scaler: Scaler) -> Series:
+    stamps = None if panel.timestamps is None else torch.from_numpy(np.ascontiguousarray(panel.timestamps))
+    return Series.of(torch.from_numpy(scaler.transform(panel.values)), timestamps=stamps)
+
+
+def _free(plan: Plan, resume: bool) -> Path | None:
+    """The folder of the run; InputError where it holds something already."""
+    if plan.out is None:
+        if resume:
+            raise InputError("expected out, the folder of the run to resume")
+        return None
+    folder = Path(plan.out)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"expected a folder for the run, got a file: {folder}")
+    if resume:
+        _checkpoint(folder)
+        return folder
+    if folder.is_dir() and (folder / "checkpoint.safetensors").is_file():
+        raise InputError(f"{folder} holds a run that was stopped; continue with `tsrep resume {folder}`, or choose another folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise InputError(f"expected an empty folder for the run, {folder} holds files; choose another or remove it")
+    return folder
+
+
+def _checkpoint(folder: Path) -> Path:
+    path = folder / "checkpoint.safetensors"
+    if not path.is_file():
+        raise InputError(f"expected a checkpoint to go on from, found none in {folder}")
+    return path

@@ -1,0 +1,195 @@
+"""A method: which views, which encoder, which pairs, which objective. Everything that moves in training hangs here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor, nn
+
+from tsrep.losses import info_nce
+from tsrep.pairs import Gather, Loss, Mine, Pairing, Reweigh
+from tsrep.series import Embedding, Series, View, Views
+
+Objective = Callable[[Views, Mapping[str, Embedding], Gather], Tensor]
+"""A term that pairs do not fit (predictive or variance terms): -> this worker's share of the loss, a scalar."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a term's anchors lost in one step: memories learn from it after the step.
+
+    loss: (*group, anchor) detached; row: (*group, anchor) broadcastable, as in `Pairs`; part: which of the term's pairs.
+    """
+
+    loss: Tensor
+    row: Tensor
+    part: int
+
+
+@dataclass(frozen=True)
+class Term:
+    """Pairs, what changes their masses, their loss, and what changes its weight: Σ weight · reweigh · loss.
+
+    pairing: embeddings of the views -> pairs.
+    loss:    pairs -> one value per anchor.
+    mining:  applied to the pairs in order, before the loss.
+    reweigh: (loss per anchor, row) -> factor per anchor, after it.
+    share:   what the term counts beside the other terms of its phase.
+    """
+
+    pairing: Pairing
+    loss: Loss = info_nce
+    mining: tuple[Mine, ...] = ()
+    reweigh: Reweigh | None = None
+    share: float = 1.0
+
+    def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> tuple[Tensor, list[Seen]]:
+        """This worker's share of the loss (a scalar), and what the anchors lost where a memory wants to know."""
+        total: Tensor | None = None
+        seen = []
+        for part, pairs in enumerate(self.pairing(embeddings, gather)):
+            if self.mining:
+                pairs = pairs.dense()
+                for mine in self.mining:
+                    pairs = mine(pairs)
+            loss = self.loss(pairs)
+            weight = pairs.weight
+            if self.reweigh is not None:
+                weight = weight * self.reweigh(loss.detach(), pairs.row)
+                seen.append(Seen(loss.detach(), pairs.row, part))
+            value = (loss * weight).sum()
+            total = value if total is None else total + value
+        if total is None:
+            raise ValueError(f"expected {self.pairing!r} to yield pairs, got none")
+        return self.share * total, seen
+
+    def modules(self) -> Iterator[nn.Module]:
+        for part in (self.pairing, self.loss, *self.mining, self.reweigh):
+            if isinstance(part, nn.Module):
+                yield part
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Whose parameters move, by which terms, how often.
+
+    name:       for logs and errors.
+    moves:      the modules whose parameters this phase's optimiser moves; all others stand still.
+    terms:      name -> term or objective; the loss is their sum.
+    every:      the phase is run in every `every`-th step.
+    """
+
+    name: str
+    moves: tuple[nn.Module, ...]
+    terms: Mapping[str, Term | Objective]
+    every: int = 1
+
+    def parameters(self) -> list[nn.Parameter]:
+        return list(dict.fromkeys(p for module in self.moves for p in module.parameters()))
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one step of a phase: memories are fed from it."""
+
+    phase: str
+    views: Views
+    embeddings: Mapping[str, Embedding]
+    seen: Mapping[str, list[Seen]]
+    gather: Gather
+
+
+class Remembers(Protocol):
+    """A part of a method that holds state between steps. It changes here and nowhere else."""
+
+    def after_step(self, step: Step) -> None: ...
+
+    def after_epoch(self, epoch: int) -> None: ...
+
+
+class Method(nn.Module):
+    """One encoder in training. `state_dict` holds all that the method remembers: weights, heads, memories, queues.
+
+    name:    for logs and errors.
+    view:    batch -> views.
+    encoder: what is kept in the end.
+    phases:  run in order in every step.
+    head:    pooled -> pooled, between the encoder and the pairing, thrown away afterwards. None: the pairing sees the encoder's.
+    """
+
+    def __init__(
+        self, name: str, view: View, encoder: nn.Module, phases: tuple[Phase, ...], head: nn.Module | None = None
+    ) -> None:
+        super().__init__()
+        if not any(phase.every == 1 for phase in phases):
+            raise ValueError(f"expected a phase of method '{name}' that runs in every step, got none")
+        self.name, self.view, self.encoder, self.head, self.phases = name, view, encoder, head, phases
+        parts = [view] if isinstance(view, nn.Module) else []
+        for phase in phases:
+            parts += [m for term in phase.terms.values() if isinstance(term, Term) for m in term.modules()]
+            parts += [term for term in phase.terms.values() if isinstance(term, nn.Module)]
+        self.parts = nn.ModuleList(dict.fromkeys(parts))
+
+    def embed(self, views: Views) -> dict[str, Embedding]:
+        """Views -> embeddings. Views of one length go through the encoder together."""
+        names = list(views)
+        alike = len({(v.length, v.channels) for v in views.values()}) == 1
+        if len(names) == 2 and alike:
+            joined = self._embed(views[names[0]].cat(views[names[1]]))
+            n = len(views[names[0]])
+            return {name: _part(joined, s, views[name]) for name, s in zip(names, (slice(n), slice(n, None)), strict=True)}
+        return {name: self._embed(view) for name, view in views.items()}
+
+    def loss(
+        self, phase: Phase, views: Views, embeddings: Mapping[str, Embedding], gather: Gather
+    ) -> tuple[Tensor, dict[str, Tensor], Step]:
+        """This worker's share of the phase's loss, the same term by term (detached), and what memories need to know."""
+        total: Tensor | None = None
+        values: dict[str, Tensor] = {}
+        seen: dict[str, list[Seen]] = {}
+        for name, term in phase.terms.items():
+            if isinstance(term, Term):
+                value, seen[name] = term(embeddings, gather)
+            else:
+                value = term(views, embeddings, gather)
+            values[name] = value.detach()
+            total = value if total is None else total + value
+        if total is None:
+            raise ValueError(f"expected phase '{phase.name}' of method '{self.name}' to have a term, got none")
+        return total, values, Step(phase.name, views, _detached(embeddings), seen, gather)
+
+    def after_step(self, step: Step) -> None:
+        for part in self.modules():
+            if part is not self and hasattr(part, "after_step"):
+                part.after_step(step)
+
+    def after_epoch(self, epoch: int) -> None:
+        for part in self.modules():
+            if part is not self and hasattr(part, "after_epoch"):
+                part.after_epoch(epoch)
+
+    def _embed(self, series: Series) -> Embedding:
+        embedding: Embedding = self.encoder(series)
+        if self.head is None:
+            return embedding
+        return Embedding(embedding.steps, self.head(embedding.pooled), series)
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a method may know of the data it will be trained on."""
+
+    rows: int
+    channels: tuple[str, ...]
+    length: int
+    rate: float | None = None
+
+
+def _part(joined: Embedding, part: slice, view: Series) -> Embedding:
+    return Embedding(joined.steps[part], joined.pooled[part], view)
+
+
+def _detached(embeddings: Mapping[str, Embedding]) -> dict[str, Embedding]:
+    return {name: Embedding(e.steps.detach(), e.pooled.detach(), e.series) for name, e in embeddings.items()}

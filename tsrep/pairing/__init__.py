@@ -1,0 +1,1 @@
+"""Pairings: embeddings of the views -> who attracts and who repels whom."""

@@ -1,0 +1,48 @@
+"""Instance pairs: two views of one series attract, all other series of the batch repel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import normalize
+
+from tsrep.pairs import Gather, Twins
+from tsrep.series import Embedding
+
+
+@dataclass(frozen=True)
+class Instance:
+    """NT-Xent's pairs over the pooled embeddings of two views. Chen et al. 2020, arXiv:2002.05709, algorithm 1.
+
+    s_ij = cos(z_i, z_j) / τ over the pool of both views of all workers; positive is the other view of the same series.
+
+    temperature: τ.
+    views:       the names of the two views.
+    """
+
+    temperature: float = 0.2
+    views: tuple[str, str] = ("left", "right")
+
+    def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> Iterator[Twins]:
+        left, right = (embeddings[name] for name in self.views)
+        n = len(left.pooled)
+        first, total = gather.place(n)
+        pool = torch.cat([_unit(left, self.temperature), _unit(right, self.temperature)])
+        others = None
+        if total != n:
+            others = torch.cat([gather(pool[:n]), gather(pool[n:])])
+        yield Twins(
+            pool=pool,
+            weight=pool.new_full((1,), 1.0 / (2 * total)),
+            row=torch.cat([left.series.row, right.series.row]),
+            others=others,
+            first=first,
+        )
+
+
+def _unit(embedding: Embedding, temperature: float) -> torch.Tensor:
+    pooled = embedding.pooled
+    pooled = pooled.float() if pooled.dtype in (torch.bfloat16, torch.float16) else pooled
+    return normalize(pooled, dim=-1) / temperature**0.5

@@ -1,0 +1,259 @@
+"""A plan is everything a run depends on: read from YAML and dotted overrides, checked, explained, written back."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Gt
+
+from tsrep import registry
+from tsrep.errors import InputError, nearest
+from tsrep.training import Training
+
+
+@dataclass(frozen=True)
+class DataPlan:
+    """What to learn from.
+
+    name:      a data set of the catalogue (`tsrep datasets`), or a file: .csv, .parquet, .ts, .npz, .npy. None: data from memory.
+    stream:    which stream, where the data has several.
+    window:    steps of a window; longer series are cut. None: whole series, those over 3000 steps in equal parts.
+    hop:       steps from one window to the next. None: the window's length.
+    normalise: scale every channel to mean 0 and deviation 1 of the training part.
+    """
+
+    name: str | None = None
+    stream: str | None = None
+    window: Annotated[int, Gt(1)] | None = None
+    hop: Annotated[int, Gt(0)] | None = None
+    normalise: bool = True
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run. The same plan, seed and machine give the same bits.
+
+    data:      what to learn from.
+    method:    how to learn, see `tsrep methods`.
+    encoder:   what learns.
+    training:  how long and how fast.
+    seed:      of weights, order, views and dropout.
+    out:       folder of the run: checkpoints while it trains, the model afterwards. None: memory alone.
+    workers:   processes of a Ray cluster to train on. 0: this process, without Ray.
+    observers: who else watches, with settings: {mlflow: {experiment: wearables, register: steps}}.
+    """
+
+    data: DataPlan
+    method: Any
+    encoder: Any
+    training: Training
+    seed: Annotated[int, Ge(0)] = 0
+    out: str | None = None
+    workers: Annotated[int, Ge(0)] = 0
+    observers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+ROOMS = {"method": ("methods", "ts2vec"), "encoder": ("encoders", "dilated")}
+"""section -> the room its choices live in, and the choice made when the plan makes none."""
+
+Given = dict[str, tuple[Any, str]]
+"""dotted key -> (value, where it was said)."""
+
+
+def read(path: str | Path, overrides: Iterable[str] = ()) -> tuple[Plan, Given]:
+    """A plan from a YAML file and overrides such as `method.temperature=0.1`, and where each of its values was said."""
+    import yaml
+
+    file = Path(path)
+    if not file.is_file():
+        hint = nearest(file.name, [p.name for p in file.parent.glob("*.y*ml")]) if file.parent.is_dir() else "no such folder"
+        raise InputError(f"expected a plan, found no file {path}; {hint}")
+    if file.stat().st_size > 2**20:
+        raise InputError(f"expected a plan of at most 1 MiB, got {file.stat().st_size} bytes: {path}")
+    try:
+        content = yaml.safe_load(file.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"expected YAML in {path}: {error}") from error
+    if not isinstance(content, Mapping):
+        raise InputError(f"expected a plan with keys {', '.join(f.name for f in fields(Plan))} in {path}, got {content!r}")
+    return make(content, overrides, said=str(path))
+
+
+def make(content: Mapping[str, Any], overrides: Iterable[str] = (), said: str = "given") -> tuple[Plan, Given]:
+    """A plan from nested mappings (sections may be a name, a mapping or a configuration) and dotted overrides."""
+    given: Given = {}
+    for key, value in content.items():
+        _flatten(given, str(key), value, said)
+    for text in overrides:
+        _override(given, text)
+    return _build(given), given
+
+
+def to_dict(plan: Plan) -> dict[str, Any]:
+    """Nested plain values that `make` turns into the same plan."""
+    content = dataclasses.asdict(plan)
+    for section, (room, _) in ROOMS.items():
+        content[section] = {"name": registry.name_of(room, getattr(plan, section)), **content[section]}
+    return _plain(content)
+
+
+def to_yaml(plan: Plan) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(to_dict(plan), sort_keys=False))
+
+
+def explain(plan: Plan, given: Given) -> list[tuple[str, Any, str, str]]:
+    """(key, value, where it was said, what it means) of every value of the plan."""
+    lines = []
+    recommended = getattr(type(plan.method), "recommended", {})
+    for section in fields(Plan):
+        value = getattr(plan, section.name)
+        if not dataclasses.is_dataclass(value):
+            said = given.get(section.name, (None, "default"))[1]
+            lines.append((section.name, value, said, registry.field_texts(Plan)[section.name]))
+            continue
+        if section.name in ROOMS:
+            room = ROOMS[section.name][0]
+            name = registry.name_of(room, value)
+            said = given.get(f"{section.name}.name", (None, "default"))[1]
+            lines.append((f"{section.name}.name", name, said, registry.summary(type(value))))
+        texts = registry.field_texts(type(value))
+        for part in fields(value):
+            key = f"{section.name}.{part.name}"
+            silent = "recommended" if section.name == "training" and part.name in recommended else "default"
+            lines.append((key, getattr(value, part.name), given.get(key, (None, silent))[1], texts[part.name]))
+    return lines
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a plan file, with every method and encoder."""
+    from pydantic import TypeAdapter
+
+    def described(kind: type, name: str | None = None) -> dict[str, Any]:
+        made = TypeAdapter(kind).json_schema()
+        for key, text in registry.field_texts(kind).items():
+            made["properties"][key]["description"] = text
+        made |= {"description": registry.summary(kind), "additionalProperties": False}
+        if name is not None:
+            made["properties"]["name"] = {"const": name}
+        return made
+
+    properties: dict[str, Any] = {"data": described(DataPlan), "training": described(Training)}
+    for section, (room, _) in ROOMS.items():
+        known = registry.choices(room)
+        properties[section] = {
+            "anyOf": [{"type": "string"}, *(described(kind, name) for name, kind in sorted(known.items()))]
+        }
+    texts = registry.field_texts(Plan)
+    properties |= {
+        "seed": {"type": "integer", "minimum": 0, "default": 0},
+        "out": {"type": ["string", "null"], "default": None},
+        "workers": {"type": "integer", "minimum": 0, "default": 0},
+        "observers": {"type": "object", "additionalProperties": {"type": "object"}, "default": {}},
+    }
+    for name in properties:
+        properties[name]["description"] = texts[name]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tsrep plan",
+        "type": "object",
+        "properties": properties,
+        "additionalProperties": False,
+    }
+
+
+def _flatten(given: Given, key: str, value: Any, said: str) -> None:
+    """One level of sections: `method: {name: simclr}`, `method: simclr`, or a configuration itself."""
+    section = key.split(".", 1)[0]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        name = {"name": registry.name_of(ROOMS[section][0], value)} if section in ROOMS else {}
+        value = name | {f.name: getattr(value, f.name) for f in fields(value)}
+    if section in ROOMS and key == section and isinstance(value, str):
+        value = registry.spoken(ROOMS[section][0], value)
+    if key == section and section in (*ROOMS, "data", "training"):
+        if value is None:
+            return
+        if key == "data" and isinstance(value, str):
+            value = {"name": value}
+        if not isinstance(value, Mapping):
+            raise InputError(f"expected keys and values under '{key}', got {value!r} ({said})")
+        for name, inner in value.items():
+            given[f"{key}.{name}"] = (inner, said)
+    else:
+        given[key] = (value, said)
+
+
+def _override(given: Given, text: str) -> None:
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise InputError(f"expected an override such as method.temperature=0.1, got '{text}'")
+    try:
+        parsed = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise InputError(f"expected a YAML value in '{text}': {error}") from error
+    if key in ROOMS:  # another choice: what was said of the former one goes with it
+        for former in [k for k in given if k.startswith(key + ".")]:
+            del given[former]
+    if key.startswith("observers."):
+        _, name, *rest = key.split(".")
+        held = {k: dict(v) for k, v in given.get("observers", ({}, ""))[0].items()}
+        held.setdefault(name, {}).update({".".join(rest): parsed} if rest else parsed or {})
+        key, parsed = "observers", held
+    _flatten(given, key.strip(), parsed, "command line")
+
+
+def _build(given: Given) -> Plan:
+    known = {f.name for f in fields(Plan)}
+    sections: dict[str, dict[str, Any]] = {name: {} for name in ("data", "method", "encoder", "training")}
+    single: dict[str, Any] = {}
+    for key, (value, said) in given.items():
+        section, _, name = key.partition(".")
+        if section not in known:
+            raise InputError(f"unknown key '{key}' in the plan ({said}); {nearest(section, known)}")
+        if section in sections:
+            sections[section][name] = value
+        elif name:
+            raise InputError(f"unknown key '{key}' in the plan ({said}); '{section}' is a single value")
+        else:
+            single[section] = value
+    built: dict[str, Any] = {}
+    for section, (room, default) in ROOMS.items():
+        content = dict(sections[section])
+        kind = registry.choice(room, str(content.pop("name", default)))
+        built[section] = checked(kind, content, section)
+    recommended = dict(getattr(type(built["method"]), "recommended", {}))
+    built["training"] = checked(Training, recommended | sections["training"], "training")
+    built["data"] = checked(DataPlan, sections["data"], "data")
+    return checked(Plan, built | single, "")
+
+
+def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
+    """An instance of a configuration; InputError names the key, what was expected and what came."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [f.name for f in fields(kind)]
+    prefix = f"{where}." if where else ""
+    for name in content:
+        if name not in known:
+            raise InputError(f"unknown key '{prefix}{name}' in the plan; {nearest(str(name), known)}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = prefix + ".".join(str(part) for part in first["loc"] if isinstance(part, str) and part in known)
+        raise InputError(f"plan key '{key}': {first['msg'].lower()}, got {first['input']!r}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,149 @@
+"""The layout law in one place: arrays are (batch, channel, time), and what was not observed is said, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Generator, Tensor
+
+STREAM = "series"
+"""The name of the stream where a data set has only one."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Windows of one stream.
+
+    values:     (batch, channel, time) float. Holds no NaN: where nothing was observed it is zero.
+    observed:   (batch, channel, time) bool. False where a value is missing, masked or padded.
+    extent:     (batch, time) bool. The steps that belong to the series; padding lies outside and never changes a result.
+                A masked or missing step inside the extent still has an embedding, made from its neighbours.
+    row:        (batch,) int64. Where the series lives in the data set, the name that memories know it by.
+    start:      (batch,) int64. Step of the recording at which column 0 lies; a crop moves it, so that two crops of one
+                series know which of their steps are the same moment.
+    timestamps: (batch, time) float64 seconds, or None where the data has no clock.
+    """
+
+    values: Tensor
+    observed: Tensor
+    extent: Tensor
+    row: Tensor
+    start: Tensor
+    timestamps: Tensor | None = None
+
+    @staticmethod
+    def of(values: Tensor, row: Tensor | None = None, timestamps: Tensor | None = None) -> Series:
+        """Series from (batch, channel, time) values in which NaN means missing; the extent runs from the first to the
+        last step at which any channel was observed."""
+        if values.ndim != 3:
+            raise ValueError(f"expected values of shape (batch, channel, time), got {tuple(values.shape)}")
+        observed = ~torch.isnan(values)
+        batch = values.shape[0]
+        return Series(
+            values=torch.where(observed, values, torch.zeros((), dtype=values.dtype)),
+            observed=observed,
+            extent=extent_of(observed.any(dim=1)),
+            row=torch.arange(batch) if row is None else row,
+            start=torch.zeros(batch, dtype=torch.int64),
+            timestamps=timestamps,
+        )
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def channels(self) -> int:
+        return self.values.shape[1]
+
+    @property
+    def length(self) -> int:
+        return self.values.shape[2]
+
+    def rows(self, index: Tensor | slice) -> Series:
+        """The series at these positions of the batch."""
+        return self._each(lambda t: t[index])
+
+    def steps(self, begin: int, end: int) -> Series:
+        """Columns begin to end (exclusive), the same for every series of the batch."""
+        return replace(
+            self,
+            values=self.values[:, :, begin:end],
+            observed=self.observed[:, :, begin:end],
+            extent=self.extent[:, begin:end],
+            start=self.start + begin,
+            timestamps=None if self.timestamps is None else self.timestamps[:, begin:end],
+        )
+
+    def to(self, device: torch.device | str) -> Series:
+        return self._each(lambda t: t.to(device, non_blocking=True))
+
+    def cast(self, kind: torch.dtype) -> Series:
+        """Values of this floating type."""
+        return replace(self, values=self.values.to(kind))
+
+    def cat(self, other: Series) -> Series:
+        """Both batches, one after the other; they must have the same number of channels and steps."""
+        return Series(**{f.name: _cat(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Series:
+        kept = {f.name: getattr(self, f.name) for f in fields(self)}
+        return Series(**{name: None if t is None else change(t) for name, t in kept.items()})
+
+
+Batch = Mapping[str, Series]
+"""stream name -> series, for instance "wrist", "hip", "skeleton"."""
+
+Views = Mapping[str, Series]
+"""view name -> series, for instance "left", "right"."""
+
+View = Callable[[Batch, Generator], Views]
+"""Makes the views of a batch. Everything random is drawn from the generator that is passed."""
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What an encoder makes of a series.
+
+    steps:  (batch, feature, time); zero outside the extent.
+    pooled: (batch, feature)
+    series: the view it was made of, for its rows, extent and start.
+    """
+
+    steps: Tensor
+    pooled: Tensor
+    series: Series
+
+
+def extent_of(seen: Tensor) -> Tensor:
+    """(batch, time) bool -> (batch, time) bool: everything from the first to the last True of each row."""
+    if bool(seen.all()):
+        return seen
+    after = seen.cummax(dim=1).values
+    before = seen.flip(1).cummax(dim=1).values.flip(1)
+    return after & before
+
+
+def max_pool(steps: Tensor, extent: Tensor) -> Tensor:
+    """Maximum over the steps inside the extent: (batch, feature, time), (batch, time) -> (batch, feature)."""
+    return steps.masked_fill(~extent[:, None], float("-inf")).amax(dim=2)
+
+
+def mean_pool(steps: Tensor, extent: Tensor) -> Tensor:
+    """Mean over the steps inside the extent: (batch, feature, time), (batch, time) -> (batch, feature)."""
+    inside = extent[:, None].to(steps.dtype)
+    return (steps * inside).sum(dim=2) / inside.sum(dim=2)
+
+
+def last_pool(steps: Tensor, extent: Tensor) -> Tensor:
+    """The last step inside the extent: (batch, feature, time), (batch, time) -> (batch, feature)."""
+    last = extent.shape[1] - 1 - extent.flip(1).to(torch.uint8).argmax(dim=1)
+    return steps.gather(2, last[:, None, None].expand(-1, steps.shape[1], 1)).squeeze(2)
+
+
+POOLS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"max": max_pool, "mean": mean_pool, "last": last_pool}
+
+
+def _cat(left: Tensor | None, right: Tensor | None) -> Tensor | None:
+    return None if left is None or right is None else torch.cat([left, right])

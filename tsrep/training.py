@@ -1,0 +1,371 @@
+"""The loop. One process or many, every method alike; a run that was stopped and resumed equals one that was not."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from annotated_types import Ge, Gt, Le, Lt
+from torch import Tensor, nn
+
+from tsrep import checkpoint, randomness
+from tsrep.distributed import World
+from tsrep.errors import InputError
+from tsrep.method import Method, Phase
+from tsrep.series import STREAM, Batch, Embedding, Series
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and how fast to learn.
+
+    steps:            optimiser steps. None: as many as `epochs` make; without both 200 for data sets of up to 100 000 values and 600
+                      for larger ones, the rule of TS2Vec.
+    epochs:           passes over the data, instead of steps.
+    batch_size:       series in a batch, all workers together.
+    accumulate:       batches whose gradients are added up in one step; each contrasts within itself.
+    learning_rate:    of AdamW.
+    weight_decay:     of AdamW.
+    schedule:         constant, or cosine down to zero.
+    warmup:           steps over which the learning rate rises from zero.
+    clip:             largest norm of the gradient; None: any.
+    precision:        of the encoder; losses are always float32 or better.
+    average:          which weights are kept: the last, the mean over all steps (TS2Vec), or their exponential moving average.
+    decay:            of the exponential moving average.
+    validation:       share of the training series kept aside; training stops early on their loss. 0: none.
+    validate_every:   steps between two looks at the validation loss.
+    patience:         looks without improvement before training stops.
+    checkpoint_every: steps between two checkpoints, where there is a folder for them.
+    log_every:        steps between two lines of history.
+    device:           auto takes the accelerator where there is one.
+    """
+
+    steps: Annotated[int, Gt(0)] | None = None
+    epochs: Annotated[int, Gt(0)] | None = None
+    batch_size: Annotated[int, Gt(1)] = 16
+    accumulate: Annotated[int, Gt(0)] = 1
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    weight_decay: Annotated[float, Ge(0)] = 0.01
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: Annotated[int, Ge(0)] = 0
+    clip: Annotated[float, Gt(0)] | None = None
+    precision: Literal["float32", "bfloat16", "float64"] = "float32"
+    average: Literal["last", "mean", "moving"] = "last"
+    decay: Annotated[float, Gt(0), Lt(1)] = 0.99
+    validation: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    validate_every: Annotated[int, Gt(0)] = 50
+    patience: Annotated[int, Gt(0)] = 5
+    checkpoint_every: Annotated[int, Gt(0)] = 100
+    log_every: Annotated[int, Gt(0)] = 10
+    device: str = "auto"
+
+    def length(self, data: Series) -> int:
+        """Steps in all."""
+        if self.steps is not None:
+            return self.steps
+        if self.epochs is not None:
+            return max(1, self.epochs * self.batches(len(data)) // self.accumulate)
+        return 200 if data.values.numel() <= 100_000 else 600
+
+    def batches(self, rows: int) -> int:
+        """Whole batches in one epoch; the rows that are left over come in another epoch's order."""
+        return max(1, rows // self.batch_size)
+
+    def rate(self, step: int, length: int) -> float:
+        """Learning rate of a step counted from zero."""
+        rise = min(1.0, (step + 1) / (self.warmup + 1))
+        if self.schedule == "constant":
+            return self.learning_rate * rise
+        done = max(0, step - self.warmup) / max(1, length - self.warmup)
+        return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+class Observer:
+    """Sees a run from outside and changes nothing. All workers call it; most observers act on the first alone."""
+
+    def start(self, length: int, done: int) -> None:
+        """Training begins after step `done` of `length`."""
+
+    def step(self, step: int, values: Mapping[str, float]) -> None:
+        """Step `step` (from one) is done."""
+
+    def saved(self, step: int, path: Path) -> None:
+        """A checkpoint of this step lies at the path."""
+
+    def stop(self) -> None:
+        """Training ends, well or not."""
+
+    def done(self, model: Any) -> None:
+        """Training went well; the model is complete and saved where the plan says."""
+
+
+Meter = Callable[[Mapping[str, Embedding]], Mapping[str, float]]
+"""Embeddings of a step -> numbers to watch: alignment, uniformity, rank."""
+
+
+class Interrupted(RuntimeError):
+    """SIGINT or SIGTERM came: the state was saved (where there is a folder) and training stopped."""
+
+    def __init__(self, signum: int, step: int, path: Path | None) -> None:
+        kept = f"saved at step {step} in {path.parent}; continue with: tsrep resume {path.parent}" if path else "nothing was saved"
+        super().__init__(f"interrupted by {signal.Signals(signum).name}: {kept}")
+        self.signum = signum
+
+
+@dataclass
+class Run:
+    """All that changes while training; `tensors` and `numbers` are the whole of it."""
+
+    method: Method
+    kept: nn.Module  # the encoder with averaged weights
+    optimizers: dict[str, torch.optim.Optimizer]
+    best: dict[str, Tensor]
+    step: int = 0
+    best_loss: float = math.inf
+    waited: int = 0
+
+    def save(self, path: Path, numbers: Mapping[str, Any]) -> None:
+        tensors = checkpoint.module_tensors(self.method, "method") | checkpoint.module_tensors(self.kept, "kept")
+        tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+        for name, optimizer in self.optimizers.items():
+            tensors |= checkpoint.optimizer_tensors(optimizer, f"optimizer.{name}")
+        own = {"step": self.step, "best_loss": self.best_loss, "waited": self.waited}
+        checkpoint.save(path, tensors, own | dict(numbers))
+
+    def load(self, path: Path) -> dict[str, Any]:
+        tensors, numbers = checkpoint.load(path)
+        try:
+            checkpoint.load_module(self.method, "method", tensors)
+            checkpoint.load_module(self.kept, "kept", tensors)
+            for name, optimizer in self.optimizers.items():
+                checkpoint.load_optimizer(optimizer, f"optimizer.{name}", tensors)
+        except (RuntimeError, KeyError, ValueError) as error:
+            raise InputError(f"expected a checkpoint of this method and encoder, got another in {path}: {error}") from error
+        self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
+        self.step, self.best_loss, self.waited = numbers["step"], numbers["best_loss"], numbers["waited"]
+        return numbers
+
+
+def train(
+    method: Method,
+    data: Series,
+    training: Training,
+    *,
+    seed: int = 0,
+    validation: Series | None = None,
+    world: World | None = None,
+    directory: Path | None = None,
+    resume: Path | None = None,
+    observers: Sequence[Observer] = (),
+    meters: Sequence[Meter] = (),
+) -> tuple[nn.Module, list[dict[str, float]]]:
+    """Train a method in place and return the encoder to keep (averaged, in evaluation mode) and the history.
+
+    data, validation: all series, scaled; a batch is a choice of their rows.
+    world:            who takes part; None: the process group that was started, or this process alone.
+    directory:        where checkpoints and `history.jsonl` go; None: nowhere.
+    resume:           a checkpoint to go on from.
+    observers:        see `Observer`. meters: numbers for the history, taken every `log_every` steps.
+    Raises FloatingPointError for a loss that is not finite, naming method, phase, step and rows, and Interrupted on a signal.
+    """
+    world = world or World.current()
+    device, kind = _device(training.device), _kind(training.precision)
+    method.to(device=device, dtype=torch.float64 if kind == torch.float64 else torch.float32).train()
+    data, validation = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
+    length = training.length(data)
+    run = Run(method, copy.deepcopy(method.encoder), {p.name: _optimizer(p, training) for p in method.phases}, {})
+    history: list[dict[str, float]] = run.load(resume)["history"] if resume else []
+    path = directory / "checkpoint.safetensors" if directory else None
+
+    def save() -> None:
+        if path is not None:
+            if world.rank == 0:
+                run.save(path, {"history": history})
+            world.barrier()
+            for observer in observers:
+                observer.saved(run.step, path)
+
+    for observer in observers:
+        observer.start(length, run.step)
+    try:
+        with _signals() as caught:
+            while run.step < length and run.waited < training.patience:
+                values, embeddings = _step(run, data, training, length, seed, world, device, kind)
+                run.step += 1
+                logged = run.step % training.log_every == 0 or run.step == length
+                if logged:
+                    for meter in meters:
+                        values |= meter(embeddings)
+                if validation is not None and (run.step % training.validate_every == 0 or run.step == length):
+                    values["validation"] = _validate(run, validation, training, seed, world)
+                    _remember_best(run, values["validation"])
+                    logged = True
+                if logged:
+                    history.append({"step": float(run.step), **values})
+                for observer in observers:
+                    observer.step(run.step, values)
+                stop = world.any(bool(caught))
+                if stop or run.step % training.checkpoint_every == 0:
+                    save()
+                if stop:
+                    raise Interrupted(caught[0] if caught else signal.SIGTERM, run.step, path)
+    finally:
+        for observer in observers:
+            observer.stop()
+    if run.best:
+        run.kept.load_state_dict(run.best)
+    if directory is not None and world.rank == 0:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
+    return run.kept.eval(), history
+
+
+def _step(
+    run: Run, data: Series, training: Training, length: int, seed: int, world: World, device: torch.device, kind: torch.dtype
+) -> tuple[dict[str, float], Mapping[str, Embedding]]:
+    """One step of every phase whose turn it is: -> numbers for the history, embeddings for the meters."""
+    values: dict[str, float] = {"rate": training.rate(run.step, length)}
+    epoch_ends = False
+    for turn, phase in enumerate(run.method.phases):
+        if run.step % phase.every:
+            continue
+        optimizer = run.optimizers[phase.name]
+        optimizer.zero_grad(set_to_none=True)
+        totals: dict[str, Tensor] = {}
+        for part in range(training.accumulate):
+            number = run.step * training.accumulate + part
+            rows = _rows(len(data), training, seed, number).to(device)
+            epoch_ends |= turn == 0 and (number + 1) % training.batches(len(data)) == 0
+            # Every worker draws the views of the joined batch and keeps its own: N workers see what one process sees.
+            drawn = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VIEWS, number, turn))
+            views = {name: view.rows(world.share(len(view))) for name, view in drawn.items()}
+            gather = world.gather(len(rows))
+            with randomness.seeded(seed, randomness.DROPOUT, number, turn, world.rank):
+                with torch.autocast(device.type, kind) if kind == torch.bfloat16 else nullcontext():
+                    embeddings = run.method.embed(views)
+                loss, terms, seen = run.method.loss(phase, views, embeddings, gather)
+            (loss / training.accumulate).backward()
+            for name, value in {phase.name: loss.detach(), **_several(terms)}.items():
+                totals[name] = totals.get(name, torch.zeros((), device=device)) + value / training.accumulate
+        for name, value in totals.items():
+            values[name if name != phase.name else f"loss/{name}"] = world.sum(value).item()
+        if not math.isfinite(values[f"loss/{phase.name}"]):
+            raise FloatingPointError(
+                f"the loss of method '{run.method.name}', phase '{phase.name}', step {run.step + 1} is "
+                f"{values[f'loss/{phase.name}']} on rows {rows.tolist()}; a lower learning rate, clipping (training.clip=1) or "
+                "a scaled input usually helps"
+            )
+        parameters = phase.parameters()
+        world.sum_gradients(parameters)
+        if training.clip is not None:
+            values["gradient"] = nn.utils.clip_grad_norm_(parameters, training.clip).item()
+        for group in optimizer.param_groups:
+            group["lr"] = values["rate"]
+        optimizer.step()
+        run.method.after_step(seen)
+    _average(run, training)
+    if epoch_ends:
+        run.method.after_epoch((run.step + 1) * training.accumulate // training.batches(len(data)))
+    return values, seen.embeddings
+
+
+def _rows(n: int, training: Training, seed: int, number: int) -> Tensor:
+    """Rows of the number-th batch of a run. They depend on nothing else, so training can go on from any step."""
+    epoch, place = divmod(number, training.batches(n))
+    return _order(n, seed, epoch)[place * training.batch_size : (place + 1) * training.batch_size]
+
+
+@lru_cache(maxsize=2)
+def _order(n: int, seed: int, epoch: int) -> Tensor:
+    return torch.randperm(n, generator=randomness.generator(seed, randomness.ORDER, epoch))
+
+
+def _batch(data: Series, rows: Tensor) -> Batch:
+    return {STREAM: data.rows(rows)}
+
+
+def _several(terms: dict[str, Tensor]) -> dict[str, Tensor]:
+    return terms if len(terms) > 1 else {}
+
+
+def _average(run: Run, training: Training) -> None:
+    """kept ← kept + w (now − kept), w = 1 (last), 1/step (mean over all steps) or 1 − decay (moving)."""
+    weight = {"last": 1.0, "mean": 1.0 / (run.step + 1), "moving": 1.0 if run.step == 0 else 1.0 - training.decay}
+    kept, now = list(run.kept.parameters()), [p.detach() for p in run.method.encoder.parameters()]
+    with torch.no_grad():
+        torch._foreach_lerp_(kept, now, weight[training.average])
+        for mine, its in zip(run.kept.buffers(), run.method.encoder.buffers(), strict=True):
+            mine.copy_(its)
+
+
+@torch.no_grad()
+def _validate(run: Run, data: Series, training: Training, seed: int, world: World) -> float:
+    """Loss of the phases on series kept aside: the same views every time, the last batch included, each series counted once."""
+    encoder, run.method.encoder = run.method.encoder, run.kept
+    run.method.eval()
+    total = torch.zeros(())
+    try:
+        for number, rows in enumerate(torch.arange(len(data)).split(training.batch_size)):
+            views = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VALIDATION, number))
+            mine = {name: view.rows(world.share(len(view))) for name, view in views.items()}
+            embeddings = run.method.embed(mine)
+            for phase in run.method.phases:
+                loss, _, _ = run.method.loss(phase, mine, embeddings, world.gather(len(rows)))
+                total += world.sum(loss).cpu() * len(rows) / len(data)
+    finally:
+        run.method.encoder = encoder
+        run.method.train()
+    return total.item()
+
+
+def _remember_best(run: Run, loss: float) -> None:
+    if loss < run.best_loss:
+        run.best = {name: tensor.detach().clone() for name, tensor in run.kept.state_dict().items()}
+        run.best_loss, run.waited = loss, 0
+    else:
+        run.waited += 1
+
+
+def _optimizer(phase: Phase, training: Training) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, foreach=True)
+
+
+def _place(data: Series, device: torch.device, kind: torch.dtype) -> Series:
+    return data.to(device).cast(torch.float64 if kind == torch.float64 else torch.float32)
+
+
+def _device(name: str) -> torch.device:
+    if name != "auto":
+        return torch.device(name)
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _kind(precision: str) -> torch.dtype:
+    kind: torch.dtype = getattr(torch, precision)
+    return kind
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGINT and SIGTERM are noted and answered after the step. Outside the main thread signals are not ours."""
+    caught: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield caught
+        return
+    names = (signal.SIGINT, signal.SIGTERM)
+    before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
+    try:
+        yield caught
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
