@@ -14,24 +14,32 @@ _PUBLIC = {
     "learn": "fitting",
     "prepare": "fitting",
     "finish": "fitting",
+    "build": "fitting",
     "bar": "fitting",
     "observers_of": "fitting",
     "load": "model",
     "Model": "model",
     "untrained": "model",
     "evaluate": "evaluating",
+    "commit": "evaluating",
+    "training_pictures": "pictures:of_training",
     "Plan": "plan",
     "read_plan": "plan:read",
     "make_plan": "plan:make",
+    "write_plan": "plan:write",
+    "plan_dict": "plan:to_dict",
     "Series": "series",
     "Embedding": "series",
     "Pairs": "pairs",
     "Method": "method",
+    "DataShape": "method",
     "Phase": "method",
     "Term": "method",
     "Training": "training",
     "Observer": "training",
     "Interrupted": "training",
+    "train": "training",
+    "info_nce": "losses",
     "World": "distributed",
     "Panel": "data.panel",
     "as_panel": "data.readers",
@@ -44,22 +52,36 @@ _PUBLIC = {
 
 if TYPE_CHECKING:
     from tsrep.data.catalogue import load as load_dataset
-    from tsrep.data.fingerprint import fingerprint
-    from tsrep.data.panel import Panel
-    from tsrep.data.readers import as_panel
-    from tsrep.data.windows import windows
-    from tsrep.distributed import World
-    from tsrep.errors import InputError
-    from tsrep.evaluating import evaluate
-    from tsrep.fitting import bar, finish, fit, learn, observers_of, prepare, resume, run
-    from tsrep.method import Method, Phase, Term
-    from tsrep.model import Model, load, untrained
-    from tsrep.pairs import Pairs
-    from tsrep.plan import Plan
+    from tsrep.data.fingerprint import fingerprint as fingerprint
+    from tsrep.data.panel import Panel as Panel
+    from tsrep.data.readers import as_panel as as_panel
+    from tsrep.data.windows import windows as windows
+    from tsrep.distributed import World as World
+    from tsrep.errors import InputError as InputError
+    from tsrep.evaluating import commit as commit, evaluate as evaluate
+    from tsrep.fitting import (
+        bar as bar,
+        build as build,
+        finish as finish,
+        fit as fit,
+        learn as learn,
+        observers_of as observers_of,
+        prepare as prepare,
+        resume as resume,
+        run as run,
+    )
+    from tsrep.losses import info_nce as info_nce
+    from tsrep.method import DataShape as DataShape, Method as Method, Phase as Phase, Term as Term
+    from tsrep.model import Model as Model, load as load, untrained as untrained
+    from tsrep.pairs import Pairs as Pairs
+    from tsrep.pictures import of_training as training_pictures
+    from tsrep.plan import Plan as Plan
     from tsrep.plan import make as make_plan
     from tsrep.plan import read as read_plan
-    from tsrep.series import Embedding, Series
-    from tsrep.training import Interrupted, Observer, Training
+    from tsrep.plan import to_dict as plan_dict
+    from tsrep.plan import write as write_plan
+    from tsrep.series import Embedding as Embedding, Series as Series
+    from tsrep.training import Interrupted as Interrupted, Observer as Observer, Training as Training, train as train
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
 

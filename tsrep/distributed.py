@@ -44,14 +44,20 @@ class World:
         return Alone() if self.size == 1 else Joined(self, n)
 
     def sum_gradients(self, parameters: Iterable[Parameter]) -> None:
-        """Add up the gradients of all workers, in one message. A parameter unused here may be used elsewhere."""
+        """Add up the gradients of all workers, in one message.
+
+        A parameter unused here may be used elsewhere; one that nobody used keeps no gradient, so that its weight does not decay.
+        """
         if self.size == 1:
             return
         parameters = [p for p in parameters if p.requires_grad]
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters])
+        parts = [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1) for p in parameters]
+        used = parts[0].new_tensor([p.grad is not None for p in parameters])
+        flat = torch.cat([*parts, used])
         dist.all_reduce(flat)
-        for parameter, grad in zip(parameters, flat.split([p.numel() for p in parameters]), strict=True):
-            parameter.grad = grad.view_as(parameter)
+        *grads, users = flat.split([*(p.numel() for p in parameters), len(parameters)])
+        for parameter, grad, count in zip(parameters, grads, users.tolist(), strict=True):
+            parameter.grad = grad.view_as(parameter) if count else None
 
     def sum(self, value: Tensor) -> Tensor:
         """Sum over the workers, without gradient."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,7 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
         model: Model = plugin("launchers", "ray")(plan, panel, licence=licence, progress=progress, resume=resume)
         return model
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "plan.yaml").write_text(plans.to_yaml(plan))
+        plans.write(plan, folder)
     watching = [*([bar(plan)] if progress else []), *observers_of(plan, panel)]
     model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
     return finish(model, folder, watching)
@@ -173,8 +172,12 @@ def learn(
     folder: Path | None = None,
     resume: Path | None = None,
     world: World | None = None,
+    stopping: Callable[[], bool] | None = None,
 ) -> Model:
-    """Train on prepared data, alone or as one of the workers of the world, and return the model. Writes checkpoints alone."""
+    """Train on prepared data, alone or as one of the workers of the world, and return the model. Writes checkpoints alone.
+
+    stopping: asked after every step; True saves and raises Interrupted, as a signal does.
+    """
     encoder, history = train(
         build(plan, prepared.shape),
         prepared.train,
@@ -186,6 +189,7 @@ def learn(
         resume=resume,
         observers=observers,
         meters=(meter,),
+        stopping=stopping,
     )
     encoder = encoder.to(device="cpu", dtype=torch.float32)
     return Model(encoder, plan, prepared.scaler, prepared.described, prepared.check, history)
@@ -236,7 +240,7 @@ def _hold_out(panel: Panel, share: float, seed: int) -> tuple[Panel, Panel | Non
     count = min(max(1, round(share * len(everyone))), len(everyone) - 2)
     rng = np.random.default_rng(randomness.number(seed, randomness.VALIDATION))
     held = np.isin(groups, rng.permutation(everyone)[:count])
-    split = by_rows(panel, test=np.flatnonzero(held), train=np.flatnonzero(~held))
+    split = by_rows(panel, train=np.flatnonzero(~held), test=np.flatnonzero(held), subjects=False)
     return split.train, split.test
 
 

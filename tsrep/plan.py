@@ -107,6 +107,14 @@ def to_yaml(plan: Plan) -> str:
     return str(yaml.safe_dump(to_dict(plan), sort_keys=False))
 
 
+def write(plan: Plan, folder: str | Path) -> Path:
+    """Write `plan.yaml` into the folder of a run, which is made where it is missing."""
+    path = Path(folder) / "plan.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(to_yaml(plan))
+    return path
+
+
 def explain(plan: Plan, given: Given) -> list[tuple[str, Any, str, str]]:
     """(key, value, where it was said, what it means) of every value of the plan."""
     lines = []

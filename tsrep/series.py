@@ -85,11 +85,12 @@ class Series:
 
     def cat(self, other: Series) -> Series:
         """Both batches, one after the other; they must have the same number of channels and steps."""
-        return Series(**{f.name: _cat(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
+        both = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return replace(self, **{k: None if a is None or b is None else torch.cat([a, b]) for k, (a, b) in both.items()})
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Series:
         kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Series(**{name: None if t is None else change(t) for name, t in kept.items()})
+        return replace(self, **{name: None if t is None else change(t) for name, t in kept.items()})
 
 
 Batch = Mapping[str, Series]
@@ -144,6 +145,3 @@ def last_pool(steps: Tensor, extent: Tensor) -> Tensor:
 
 POOLS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"max": max_pool, "mean": mean_pool, "last": last_pool}
 
-
-def _cat(left: Tensor | None, right: Tensor | None) -> Tensor | None:
-    return None if left is None or right is None else torch.cat([left, right])

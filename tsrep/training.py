@@ -168,6 +168,7 @@ def train(
     resume: Path | None = None,
     observers: Sequence[Observer] = (),
     meters: Sequence[Meter] = (),
+    stopping: Callable[[], bool] | None = None,
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """Train a method in place and return the encoder to keep (averaged, in evaluation mode) and the history.
 
@@ -176,6 +177,7 @@ def train(
     directory:        where checkpoints and `history.jsonl` go; None: nowhere.
     resume:           a checkpoint to go on from.
     observers:        see `Observer`. meters: numbers for the history, taken every `log_every` steps.
+    stopping:         asked after every step; True on any worker saves and stops on all of them, as a signal does.
     Raises FloatingPointError for a loss that is not finite, naming method, phase, step and rows, and Interrupted on a signal.
     """
     world = world or World.current()
@@ -214,7 +216,7 @@ def train(
                     history.append({"step": float(run.step), **values})
                 for observer in observers:
                     observer.step(run.step, values)
-                stop = world.any(bool(caught))
+                stop = world.any(bool(caught) or (stopping is not None and stopping()))
                 if stop or run.step % training.checkpoint_every == 0:
                     save()
                 if stop:
@@ -317,11 +319,12 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
     try:
         for number, rows in enumerate(torch.arange(len(data)).split(training.batch_size)):
             views = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VALIDATION, number))
-            mine = {name: view.rows(world.share(len(view))) for name, view in views.items()}
+            sharing = world if len(rows) >= world.size else World()  # too few for a share each: every worker takes them all
+            mine = {name: view.rows(sharing.share(len(view))) for name, view in views.items()}
             embeddings = run.method.embed(mine)
             for phase in run.method.phases:
-                loss, _, _ = run.method.loss(phase, mine, embeddings, world.gather(len(rows)))
-                total += world.sum(loss).cpu() * len(rows) / len(data)
+                loss, _, _ = run.method.loss(phase, mine, embeddings, sharing.gather(len(rows)))
+                total += sharing.sum(loss).cpu() * len(rows) / len(data)
     finally:
         run.method.encoder = encoder
         run.method.train()

@@ -85,7 +85,7 @@ def test_a_missing_file_names_the_nearest(tmp_path: Path) -> None:
     np.save(tmp_path / "windows.npy", np.zeros((1, 1, 3)))
     with pytest.raises(InputError, match=r"no file .*windwos\.npy: did you mean 'windows\.npy'"):
         as_panel(tmp_path / "windwos.npy")
-    with pytest.raises(InputError, match="folder .* does not exist"):
+    with pytest.raises(InputError, match=r"folder .* does not exist"):
         as_panel(tmp_path / "nowhere" / "a.csv")
 
 

@@ -25,8 +25,10 @@ def agrees(name: str) -> None:
     lengths = np.concatenate([side.lengths for side in sides])
     assert (lengths.min(), lengths.max()) == (stream.shortest, stream.length)
     for side in sides:
-        assert side.channels == stream.channels and side.rate == stream.rate
-        assert side.values.dtype == np.float32 and not np.isinf(side.values).any()
+        assert side.channels == stream.channels
+        assert side.rate == stream.rate
+        assert side.values.dtype == np.float32
+        assert not np.isinf(side.values).any()
         assert (side.lengths > 0).all()
     seen = {str(c) for side in sides if side.label is not None for c in side.label}
     seen |= {c for side in sides for c in side.classes}
@@ -54,8 +56,14 @@ def test_a_set_of_the_data_folder_is_as_the_catalogue_says(name: str, tsrep_data
 def test_every_name_is_there_once_and_every_fact_is_filled_in() -> None:
     assert len(names()) == len(set(names())) == 58
     for entry in entries():
-        assert entry.shape and entry.split and entry.licence and entry.publisher and entry.task
-        assert entry.train and entry.test and (entry.channels or entry.streams)
+        assert entry.shape
+        assert entry.split
+        assert entry.licence
+        assert entry.publisher
+        assert entry.task
+        assert entry.train
+        assert entry.test
+        assert entry.channels or entry.streams
         assert isinstance(entry.here, bool)
 
 

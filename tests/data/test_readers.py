@@ -143,9 +143,11 @@ def test_streams_are_told_apart_and_lie_row_by_row() -> None:
     )
     streams = read_streams(table)
     assert list(streams) == ["wrist", "hip"]
-    assert streams["wrist"].channels == ("x",) and streams["hip"].channels == ("y",)
+    assert streams["wrist"].channels == ("x",)
+    assert streams["hip"].channels == ("y",)
     assert streams["hip"].values[:, 0].tolist() == [[5.0, 6.0], [7.0, 8.0]]
-    assert streams["wrist"].values[0, 0].tolist() == [1.0, 2.0] and np.isnan(streams["wrist"].values[1]).all()
+    assert streams["wrist"].values[0, 0].tolist() == [1.0, 2.0]
+    assert np.isnan(streams["wrist"].values[1]).all()
     assert all(list(p.label) == ["run", "sit"] and list(p.recording) == ["a", "b"] for p in streams.values())
     assert len(as_panel(table, stream="wrist")) == 1
     with pytest.raises(InputError, match=r"2 streams \(wrist, hip\)"):
@@ -159,20 +161,24 @@ def test_columns_of_a_table_can_be_named() -> None:
         {"id": [1, 1, 2], "timestamp": [0, 1, 0], "x": 1.0, "y": 2.0, "activity": list("aab"), "who": 7}
     )
     read = as_panel(table, label="activity", subject="who", channels=["y"])
-    assert read.channels == ("y",) and list(read.label) == ["a", "b"] and list(read.subject) == [7, 7]
+    assert read.channels == ("y",)
+    assert list(read.label) == ["a", "b"]
+    assert list(read.subject) == [7, 7]
 
 
 def test_targets_and_missing_values_of_a_ts_file_are_read(tmp_path: Path) -> None:
     path = tmp_path / "r.ts"
     path.write_text("@problemName r\n@univariate true\n@targetLabel true\n@data\n1,?,3:0.5\n4,5:-2\n")
     read = read_ts(path)
-    assert read.label.tolist() == [0.5, -2.0] and read.channels == ("value",)
+    assert read.label.tolist() == [0.5, -2.0]
+    assert read.channels == ("value",)
     np.testing.assert_array_equal(read.values[:, 0], np.array([[1, np.nan, 3], [4, 5, np.nan]], np.float32))
 
 
-def test_reading_a_pd_multiindex_is_quick() -> None:
+def test_numbered_columns_become_numbered_channels() -> None:
     frame = pd.DataFrame(
         np.zeros((400 * 128, 9)), index=pd.MultiIndex.from_product([range(400), range(128)])
     )  # fmt: skip
     read = as_panel(frame)
-    assert read.values.shape == (400, 9, 128) and read.channels[0] == "channel_0"
+    assert read.values.shape == (400, 9, 128)
+    assert read.channels[0] == "channel_0"

@@ -60,7 +60,8 @@ def test_the_identity_changes_nothing(panel: Panel) -> None:
 
 def test_a_fingerprint_sees_values_shape_and_names(panel: Panel) -> None:
     name = fingerprint(panel)
-    assert len(name) == 64 and name == fingerprint(replace(panel, values=panel.values.copy(order="F")))
+    assert len(name) == 64
+    assert name == fingerprint(replace(panel, values=panel.values.copy(order="F")))
     other = panel.values.copy()
     other[3, 0, 4] = 1.5
     assert len({name, fingerprint(replace(panel, values=other)), fingerprint(replace(panel, channels=("a", "b", "c"))),

@@ -30,7 +30,9 @@ def test_a_share_of_subjects_is_drawn_with_the_seed() -> None:
     panel = recordings(20)
     one, again, other = (by_subject(panel, 0.3, 0.2, seed=s) for s in (1, 1, 5))
     assert set(one.test.subject) == set(again.test.subject) != set(other.test.subject)
-    assert len(set(one.test.subject)) == 3 and len(set(one.validation.subject)) == 2 and len(one.train) == 10
+    assert len(set(one.test.subject)) == 3
+    assert len(set(one.validation.subject)) == 2
+    assert len(one.train) == 10
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,9 @@ def test_by_time_shares_no_step(length: int, hop: int, share: float) -> None:
         {(r, t) for r, s in zip(side.recording, side.start, strict=True) for t in range(s, s + length)}
         for side in (split.train, split.test)
     ]
-    assert held[0] and held[1] and not held[0] & held[1]
+    assert held[0]
+    assert held[1]
+    assert not held[0] & held[1]
     border = int(np.floor((cut.start.max() + length) * share + 1e-9))
     straddle = (cut.start < border) & (cut.start + length > border)
     assert len(split.train) + len(split.test) == len(cut) - straddle.sum()
@@ -89,7 +93,8 @@ def test_overlapping_windows_on_two_sides_are_refused() -> None:
     with pytest.raises(InputError, match=r"11 windows overlap .*recording 0, steps 5 to 15 beside 10 to 20\)"):
         by_rows(cut, even, odd)
     apart = by_rows(cut, np.flatnonzero(cut.start < 20), np.flatnonzero(cut.start >= 30))
-    assert len(apart.train) == 8 and len(apart.test) == 10
+    assert len(apart.train) == 8
+    assert len(apart.test) == 10
 
 
 def test_touching_windows_do_not_overlap() -> None:
@@ -143,7 +148,8 @@ def test_a_stratified_draw_has_every_class(labels: list[int], share: float, seed
     rows = stratified_fraction(label, amount if whole else share, seed)
     assert len(rows) == len(set(rows)) == amount
     got = np.array([(label[rows] == k).sum() for k in kinds])
-    assert (got >= 1).all() and (got <= have).all()
+    assert (got >= 1).all()
+    assert (got <= have).all()
     np.testing.assert_array_equal(rows, stratified_fraction(label, amount if whole else share, seed))
 
 

@@ -45,7 +45,8 @@ def test_windows_are_pieces_of_their_series(lengths: list[int], length: int, hop
     assert cut.start.tolist() == [begin for _, begin, _ in expected]
     np.testing.assert_array_equal(cut.values, np.stack([piece for _, _, piece in expected]))
     assert cut.label.tolist() == cut.recording.tolist()
-    assert cut.channels == panel.channels and cut.rate == panel.rate
+    assert cut.channels == panel.channels
+    assert cut.rate == panel.rate
 
 
 @given(series, st.integers(1, 12))
@@ -84,10 +85,12 @@ def test_a_label_that_changes_along_a_recording_becomes_the_majority_of_each_win
     labels = ["sit"] * 4 + ["walk"] * 5 + [None] * 3
     table = pd.DataFrame({"id": "p1", "timestamp": np.arange(12) / 2, "x": np.arange(12.0), "label": labels})
     panel = as_panel(table, step_labels=True)
-    assert panel.label is None and panel.classes == ("sit", "walk")
+    assert panel.label is None
+    assert panel.classes == ("sit", "walk")
     cut = windows(panel, 3)
     assert cut.label.tolist() == ["sit", "walk", "walk"]  # the last window has no label at all
-    assert cut.start.tolist() == [0, 3, 6] and cut.recording.tolist() == ["p1"] * 3
+    assert cut.start.tolist() == [0, 3, 6]
+    assert cut.recording.tolist() == ["p1"] * 3
     assert cut.step_label is None
 
 
@@ -100,7 +103,8 @@ def test_odd_lengths_and_hops_are_refused(length: int, hop: int | None) -> None:
 def test_joining_pads_and_keeps_what_both_know() -> None:
     left, right = counted([4, 6]), counted([9])
     both = join(left, right)
-    assert both.values.shape == (3, 2, 9) and both.lengths.tolist() == [4, 6, 9]
+    assert both.values.shape == (3, 2, 9)
+    assert both.lengths.tolist() == [4, 6, 9]
     assert both.label.tolist() == [0, 1, 0]
     with pytest.raises(InputError, match="same channels"):
         join(left, Panel(np.zeros((1, 1, 3), np.float32)))

@@ -48,14 +48,16 @@ def test_embeddings_have_the_promised_shapes(encoder: PatchEncoder) -> None:
     assert embedding.steps.shape == (6, 12, 24)
     assert embedding.pooled.shape == (6, 12)
     assert embedding.series is series
-    assert embedding.steps.isfinite().all() and embedding.pooled.std(dim=0).min() > 1e-3
+    assert embedding.steps.isfinite().all()
+    assert embedding.pooled.std(dim=0).min() > 1e-3
 
 
 def test_steps_outside_the_extent_are_zero(encoder: PatchEncoder) -> None:
     series = Series.of(ragged())
     steps = encoder(series).steps
     outside = ~series.extent[:, None].expand_as(steps)
-    assert outside.any() and (steps[outside] == 0).all()
+    assert outside.any()
+    assert (steps[outside] == 0).all()
     assert (steps.abs().amax(dim=1)[series.extent] > 1e-4).all()
 
 
@@ -80,14 +82,16 @@ def test_a_batch_equals_its_series_one_by_one(encoder: PatchEncoder) -> None:
 def test_series_of_any_length_have_embeddings(encoder: PatchEncoder, length: int) -> None:
     embedding = encoder(Series.of(torch.randn(2, 3, length)))
     assert embedding.steps.shape == (2, 12, length)
-    assert embedding.steps.isfinite().all() and embedding.pooled.isfinite().all()
+    assert embedding.steps.isfinite().all()
+    assert embedding.pooled.isfinite().all()
 
 
 @pytest.mark.parametrize("length", [22, 23, 24, 25])
 def test_no_step_is_cut_from_the_pooled_embedding(encoder: PatchEncoder, length: int) -> None:
     x = torch.randn(1, 3, length, requires_grad=True)
     encoder(Series.of(x)).pooled.square().sum().backward()
-    assert x.grad is not None and (x.grad.abs().amax(dim=1) > 0).all()
+    assert x.grad is not None
+    assert (x.grad.abs().amax(dim=1) > 0).all()
 
 
 def test_a_causal_step_never_sees_later_than_itself() -> None:
@@ -164,7 +168,8 @@ def test_a_gradient_reaches_every_parameter(encoder: PatchEncoder) -> None:
     embedding = encoder(Series.of(ragged()))
     (embedding.pooled.square().mean() + embedding.steps.square().mean()).backward()
     for name, parameter in encoder.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
         assert parameter.grad.abs().max() > 0, name
 
 
@@ -173,7 +178,8 @@ def test_a_series_without_any_step_leaves_the_others_alone(encoder: PatchEncoder
     whole = encoder(Series.of(x))
     x[0] = NAN
     embedding = encoder(Series.of(x))
-    assert embedding.pooled.isfinite().all() and (embedding.steps[0] == 0).all()
+    assert embedding.pooled.isfinite().all()
+    assert (embedding.steps[0] == 0).all()
     torch.testing.assert_close(embedding.steps[1:], whole.steps[1:], atol=1e-5, rtol=0)
 
 

@@ -57,7 +57,8 @@ def test_embeddings_keep_the_laws(encoder: TsaiEncoder) -> None:
     embedding = encoder(series)
     assert embedding.steps.shape == (4, encoder.features, LENGTH)
     assert embedding.pooled.shape == (4, encoder.features)
-    assert embedding.series is series and embedding.steps.isfinite().all()
+    assert embedding.series is series
+    assert embedding.steps.isfinite().all()
     assert embedding.pooled.std(dim=0).max() > 1e-4, "one embedding for all"
     assert (embedding.steps[~series.extent[:, None].expand_as(embedding.steps)] == 0).all()
 
@@ -129,7 +130,8 @@ def test_the_main_architectures_learn_to_tell_two_series_apart(main: TsaiEncoder
 
 
 def test_the_main_architectures_have_steps(main: TsaiEncoder) -> None:
-    assert main.stepwise and not main.causal
+    assert main.stepwise
+    assert not main.causal
     steps = main(Series.of(torch.randn(1, 3, LENGTH))).steps
     assert steps.std(dim=2).max() > 1e-3
 
@@ -150,7 +152,8 @@ def test_an_architecture_without_steps_gives_each_step_the_pooled_embedding() ->
 
 def test_fewer_steps_are_stretched_over_time() -> None:
     encoder = encoder_of("xresnet1d18plus")
-    assert encoder.stepwise and encoder.backbone(torch.zeros(1, 3, LENGTH)).shape[2] < LENGTH
+    assert encoder.stepwise
+    assert encoder.backbone(torch.zeros(1, 3, LENGTH)).shape[2] < LENGTH
     steps = encoder(Series.of(torch.randn(1, 3, 4 * LENGTH))).steps
     torch.testing.assert_close(
         steps[:, :, 50:78].diff(2, dim=2), torch.zeros(1, encoder.features, 26), atol=1e-4, rtol=0
@@ -162,7 +165,8 @@ def test_the_width_can_be_chosen() -> None:
     for arch in ("ResNetPlus", "GRU"):
         encoder = encoder_of(arch, features=20, pool="mean")
         embedding = encoder(Series.of(torch.randn(2, 3, LENGTH)))
-        assert encoder.features == 20 and embedding.steps.shape == (2, 20, LENGTH)
+        assert encoder.features == 20
+        assert embedding.steps.shape == (2, 20, LENGTH)
         torch.testing.assert_close(embedding.pooled, embedding.steps.mean(dim=2), atol=1e-5, rtol=1e-5)
 
 

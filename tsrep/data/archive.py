@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -38,19 +39,12 @@ def read_ucr(place: Path, entry: Entry, stream: str | None) -> Parts:
     return side("train"), side("test"), None
 
 
-def _uea(
-    name: str,
-    train: int,
-    test: int,
-    channels: tuple[str, ...],
-    length: int,
-    classes: str,
-    rate: float | None,
-    note: str,
-) -> Entry:
+def _uea(name: str, size: tuple[int, int, int], channels: tuple[str, ...], classes: str, **more: Any) -> Entry:
+    """size: training series, test series, steps."""
+    train, test, length = size
     return Entry(
         name, "classification", train, test, channels, length, length, "official", LICENCE,
-        PUBLISHER.format(archive="UEA"), f"UEA/{name}.npz", read_uea, rate, classes=tuple(classes.split()), note=note,
+        PUBLISHER.format(archive="UEA"), f"UEA/{name}.npz", read_uea, classes=tuple(classes.split()), **more,
     )  # fmt: skip
 
 
@@ -90,12 +84,12 @@ def _ucr(line: str) -> Entry:
 
 
 ENTRIES = (
-    _uea("ERing", 30, 270, tuple(f"electrode_{i}" for i in range(1, 5)), 65, "1 2 3 4 5 6", None, "finger gestures"),
-    _uea("Epilepsy", 137, 138, ("acc_x", "acc_y", "acc_z"), 206, "EPILEPSY RUNNING SAWING WALKING", 16.0,
-         "wrist accelerometer, mimicked seizures; not the EEG set of this name"),
-    _uea("NATOPS", 180, 180, tuple(f"{limb}_{axis}" for limb in LIMBS for axis in "xyz"), 51, "1.0 2.0 3.0 4.0 5.0 6.0",
-         None, "aircraft marshalling gestures"),
-    _uea("RacketSports", 151, 152, ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"), 30,
-         "Badminton_Clear Badminton_Smash Squash_BackhandBoast Squash_ForehandBoast", 10.0, "smartwatch"),
+    _uea("ERing", (30, 270, 65), tuple(f"electrode_{i}" for i in range(1, 5)), "1 2 3 4 5 6", note="finger gestures"),
+    _uea("Epilepsy", (137, 138, 206), ("acc_x", "acc_y", "acc_z"), "EPILEPSY RUNNING SAWING WALKING", rate=16.0,
+         note="wrist accelerometer, mimicked seizures; not the EEG set of this name"),
+    _uea("NATOPS", (180, 180, 51), tuple(f"{limb}_{axis}" for limb in LIMBS for axis in "xyz"),
+         "1.0 2.0 3.0 4.0 5.0 6.0", note="aircraft marshalling gestures"),
+    _uea("RacketSports", (151, 152, 30), ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"),
+         "Badminton_Clear Badminton_Smash Squash_BackhandBoast Squash_ForehandBoast", rate=10.0, note="smartwatch"),
     *map(_ucr, _UCR.strip().splitlines()),
 )  # fmt: skip

@@ -172,12 +172,14 @@ def _chosen(everyone: np.ndarray, wanted: float | Sequence[Any], order: np.ndarr
         return order[: max(1, round(wanted * len(everyone)))]
     if isinstance(wanted, str):
         wanted = [wanted]
-    unknown = [str(w) for w in wanted if w not in everyone]
+    known = {str(subject): subject for subject in everyone}  # by text: a shell or a plan may say '7' for 7
+    names = [str(subject) for subject in wanted]
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(f"no subject {unknown[0]} for {what}: {nearest(unknown[0], map(str, everyone))}")
-    if not len(wanted):
+        raise InputError(f"no subject {unknown[0]} for {what}: {nearest(unknown[0], known)}")
+    if not names:
         raise InputError(f"expected at least one subject for {what}, got none")
-    return np.asarray(wanted)
+    return np.array([known[name] for name in names])
 
 
 def _check_sides(split: Split, subjects: bool) -> None:
@@ -193,7 +195,8 @@ def _overlap(train: Panel, test: Panel) -> tuple[np.ndarray, np.ndarray]:
     Recordings are laid end to end on one axis, far enough apart, so that one sort answers for all: a test window is
     hit when the furthest end among the train windows that begin before its end lies beyond its start.
     """
-    assert train.recording is not None and test.recording is not None
+    assert train.recording is not None
+    assert test.recording is not None
     code = np.unique(np.concatenate([train.recording, test.recording]), return_inverse=True)[1]
     train_end, test_end = train.start + train.lengths, test.start + test.lengths
     span = int(max(train_end.max(initial=0), test_end.max(initial=0))) + 1

@@ -97,6 +97,9 @@ def lay_out(codes: np.ndarray, names: np.ndarray, time: np.ndarray) -> tuple[np.
 
     codes: (rows,) which series; names: (n,) their names; time: (rows,) anything that sorts.
     """
+    length = np.bincount(codes, minlength=len(names))
+    if ((codes[1:] > codes[:-1]) | ((codes[1:] == codes[:-1]) & (time[1:] > time[:-1]))).all():
+        return np.arange(len(codes)), length  # in order already, as most tables are
     order = np.lexsort((time, codes))
     code, clock = codes[order], time[order]
     twice = np.flatnonzero((code[1:] == code[:-1]) & (clock[1:] == clock[:-1]))
@@ -106,7 +109,7 @@ def lay_out(codes: np.ndarray, names: np.ndarray, time: np.ndarray) -> tuple[np.
             f"{len(twice)} rows repeat the id and timestamp of another (first: id {names[code[at]]}, "
             f"timestamp {clock[at]}): each step of a series needs a time of its own"
         )
-    return order, np.bincount(codes, minlength=len(names))
+    return order, length
 
 
 def to_table(panel: Panel) -> pd.DataFrame:

@@ -121,7 +121,7 @@ class PatchEncoder(nn.Module):
     def _tokens(self, patches: Tensor, seen: Tensor) -> Tensor:
         """(batch, patch, hidden), positions added."""
         values = torch.cat([patches.flatten(3), seen.mean(dim=3, keepdim=True)], dim=3)
-        tokens = self.token(values.transpose(1, 2).flatten(2))
+        tokens: Tensor = self.token(values.transpose(1, 2).flatten(2))
         tokens = tokens * seen.amax(dim=(1, 3))[:, :, None].to(tokens.dtype)
         return tokens + positions(tokens.shape[1], tokens.shape[2], tokens.device).to(tokens.dtype)
 
@@ -207,6 +207,6 @@ def restore(steps: Tensor, begin: Tensor, extent: Tensor) -> Tensor:
 
 def _take(tokens: Tensor, index: Tensor) -> Tensor:
     """(batch, n, hidden), (batch, time) -> (batch, time, hidden)"""
-    batch, n, _ = tokens.shape
+    batch, n, hidden = tokens.shape
     place = index + n * torch.arange(batch, device=index.device)[:, None]
-    return tokens.flatten(0, 1).index_select(0, place.flatten()).unflatten(0, (batch, -1))
+    return tokens.flatten(0, 1).index_select(0, place.flatten()).view(batch, index.shape[1], hidden)

@@ -1,9 +1,12 @@
-"""Baselines: what every learned number must stand beside. MiniRocket with ridge, and catch22, on one split, untuned.
+"""Baselines: what every learned number must stand beside. MiniRocket with ridge and catch22, on the same split, untuned.
 
-Both are made for series without gaps and of one length, so the rule is stated here once. catch22 takes each series at
-its own length, gaps filled on straight lines. MiniRocket takes all series stretched to the longest of the training
-part, each channel scaled by the training part's mean and standard deviation. The random untrained encoder is the third
-baseline; it is a model, so the caller embeds with it and passes its features to `classify` by name.
+Both are others' well-kept code: MiniRocket is sktime's (compiled by numba on its first use on a machine, then cached), catch22 is
+its authors' own in C (`pycatch22`, GPL-3.0, therefore an extra of its own and never a part of tsrep).
+
+Both are made for series without gaps and of one length, so the rule is stated here once. catch22 takes each series at its own
+length, gaps filled on straight lines. MiniRocket takes all series stretched to the longest of the training part, each channel
+scaled by the training part's mean and standard deviation. The random untrained encoder is the third baseline; it is a model, so
+the caller embeds with it and passes its features to `classify` by name.
 """
 
 from __future__ import annotations
@@ -14,38 +17,44 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from tsrep.evaluation.catch22 import SHORTEST as CATCH22_SHORTEST
-from tsrep.evaluation.catch22 import catch22
+from tsrep.errors import InputError
 from tsrep.evaluation.classify import classify
 from tsrep.evaluation.even import even, filled, stretched
-from tsrep.evaluation.minirocket import SHORTEST as MINIROCKET_SHORTEST
-from tsrep.evaluation.minirocket import MiniRocket
+
+MINIROCKET_SHORTEST = 9
+"""Steps of MiniRocket's kernels."""
+
+CATCH22_SHORTEST = 4
+"""Steps below which features of catch22 are not defined."""
 
 
 def minirocket_features(train: np.ndarray, test: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """train, test (n, channel, time), NaN for missing and padding -> (n, about 9996) float32 each.
 
-    Series under 9 steps are stretched to 9.
+    Dempster, Schmidt, Webb, KDD 2021, arXiv:2012.08791. Series under 9 steps are stretched to 9.
     """
-    left, right = even(train, test, shortest=MINIROCKET_SHORTEST)
-    rocket = MiniRocket.fit(left, seed=seed)
-    return rocket.transform(left), rocket.transform(right)
+    from sktime.transformations.rocket import MiniRocketMultivariate
+
+    left, right = (part.astype(np.float32) for part in even(train, test, shortest=MINIROCKET_SHORTEST))
+    rocket = MiniRocketMultivariate(random_state=seed).fit(left)
+    return tuple(np.asarray(rocket.transform(part), np.float32) for part in (left, right))
 
 
 def catch22_features(values: np.ndarray) -> np.ndarray:
-    """values (n, channel, time), NaN for missing and padding -> (n, 24 * channel) float64: 22 features, mean, sd by
-    channel.
+    """values (n, channel, time), NaN for missing and padding -> (n, 24 * channel) float64: 22 features, mean, sd by channel.
 
-    Needs nothing of the training part. Series under 4 steps are stretched to 4.
+    Lubba et al. 2019, arXiv:1901.10200. Needs nothing of the training part. Series under 4 steps are stretched to 4; a feature
+    that is not defined for a series (a constant one) is zero. InputError where pycatch22 is not installed.
     """
-    series = filled(values)
-    out = np.empty((len(series), series[0].shape[0], 24))
-    lengths = np.array([one.shape[1] for one in series])
-    for length in np.unique(lengths):
-        here = np.flatnonzero(lengths == length)
-        block = stretched([series[i] for i in here], max(int(length), CATCH22_SHORTEST))
-        out[here] = catch22(block.reshape(-1, block.shape[2])).reshape(len(here), -1, 24)
-    return out.reshape(len(series), -1)
+    try:
+        from pycatch22 import catch22_all
+    except ImportError as error:
+        raise InputError("the catch22 baseline needs pycatch22: pip install 'tsrep[baselines]'") from error
+    long_enough = [
+        stretched([one], CATCH22_SHORTEST)[0] if one.shape[1] < CATCH22_SHORTEST else one for one in filled(values)
+    ]
+    made = [[catch22_all(channel, catch24=True)["values"] for channel in one] for one in long_enough]
+    return np.nan_to_num(np.array(made, np.float64).reshape(len(made), -1), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def baselines(

@@ -41,11 +41,9 @@ def outcomes(
     """
     known = [(name, probe_named(name)) for name in probes]
     found = []
-    for method, (train, test) in features.items():
-        train, test = (
-            check_features(train, f"{method} training features"),
-            check_features(test, f"{method} test features"),
-        )
+    for method, pair in features.items():
+        train = check_features(pair[0], f"{method} training features")
+        test = check_features(pair[1], f"{method} test features")
         if train.shape[1] != test.shape[1]:
             raise InputError(
                 f"expected training and test features of one width, {method} has {train.shape[1]}, {test.shape[1]}"

@@ -27,12 +27,16 @@ def svm(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int = 
     from sklearn.model_selection import GridSearchCV, train_test_split
     from sklearn.svm import SVC
 
-    n, classes = len(labels), len(np.unique(labels))
-    if n / classes < 5 or n < 50:
+    if not searched(len(labels), len(np.unique(labels))):
         return np.asarray(SVC(C=GRID[-1], gamma="scale").fit(train, labels).predict(test))
-    if n > MOST:
+    if len(labels) > MOST:
         train, _, labels, _ = train_test_split(train, labels, train_size=MOST, random_state=0, stratify=labels)
     search = GridSearchCV(SVC(gamma="scale", max_iter=10_000_000), {"C": list(GRID)}, cv=5)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The least populated class")  # the protocol searches all the same
         return np.asarray(search.fit(train, labels).predict(test))
+
+
+def searched(n: int, classes: int) -> bool:
+    """Whether n rows of so many classes are enough for the protocol to search for C."""
+    return n >= 50 and n / classes >= 5

@@ -119,7 +119,7 @@ def _weights(mine: Tensor | None, everyone: Tensor | None, share: float, like: T
     """Equal shares of all living anchors of all workers, two for each step that is alive."""
     if mine is None or everyone is None:
         return like.new_full((1,), share / count)
-    return mine.to(like.dtype) * (share / (2 * everyone.sum()).clamp(min=1))
+    return mine.to(like.dtype) * (share / (2 * everyone.sum().to(like.dtype)).clamp(min=1))
 
 
 def _full(steps: Tensor) -> Tensor:

@@ -26,17 +26,15 @@ def curves(
 ) -> Figure:
     """One panel for each quantity: name -> (steps, values), both (k,).
 
-    Names that begin with "loss" share the first panel ("loss", "loss/validation"); others have their own. More than
-    `smooth` > 1 values are drawn faintly, with their running median over `smooth` on top. Values that are not finite
-    are gaps.
+    Names that begin with "loss" share the first panel ("loss", "loss/validation"); others have their own. With
+    `smooth` > 1, a curve of at least three times as many values is drawn faintly under its running median. Values that
+    are not finite are gaps.
     """
     if not history:
         raise InputError("expected at least one curve, got none")
-    for name, (at, said) in history.items():
-        if len(at) != len(said) or not len(at):
-            raise InputError(
-                f"expected as many steps as values in '{name}', at least one, got {len(at)}, {len(said)}"
-            )
+    for name, (at, read) in history.items():
+        if len(at) != len(read) or not len(at):
+            raise InputError(f"expected as many steps as values in '{name}', at least one, got {len(at)}, {len(read)}")
     losses = [name for name in history if name.startswith("loss")]
     panels = ([losses] if losses else []) + [[name] for name in history if name not in losses]
     with look():
@@ -50,7 +48,7 @@ def curves(
                 tone = colour(place if names == losses else 2)
                 label = name.partition("/")[2] or "training"
                 dots = "o" if len(steps) < 3 else None
-                if 1 < smooth < len(values):
+                if smooth > 1 and 3 * smooth <= len(values):
                     ax.plot(steps, values, color=tone, alpha=0.25, linewidth=0.8)
                     ax.plot(steps, _running_median(values, smooth), color=tone, label=label)
                 else:

@@ -1,0 +1,159 @@
+"""The Arrow stream form.
+
+In:  one column `window` of list<list<float>>: a row is a window, its outer list the channels, each inner list that channel's
+     steps. Windows may differ in length; null or NaN is missing. float16, float32 and float64, list, large_list and
+     fixed_size_list are taken. Other columns are refused, and so are compressed streams (a few bytes may promise gigabytes).
+Out: one column `embedding`, in the order of the windows: fixed_size_list<float>[feature], or for pool=steps
+     list<list<float>> of (feature, time), each as long as its window.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .refusal import Refused
+from .settings import Settings
+from .windows import Block, counted, grouped
+
+COLUMN = "window"
+
+_DAMAGE = (OSError, ValueError, KeyError, NotImplementedError, MemoryError)
+"""What pyarrow raises on damaged streams: its own errors are kinds of these."""
+
+
+def read(body: bytes, settings: Settings) -> list[Block]:
+    """Every batch is validated in full before a number of it is looked at."""
+    import pyarrow as pa
+
+    _plain(body)
+    try:
+        stream = pa.ipc.open_stream(body)
+    except _DAMAGE as error:
+        raise Refused("malformed", f"expected an Arrow stream, its schema does not read: {str(error)[:200]}") from None
+    if stream.schema.names != [COLUMN] or not _is_window(stream.schema.field(0).type):
+        told = ", ".join(f"{field.name}: {field.type}" for field in stream.schema)[:200]
+        message = f"expected one column '{COLUMN}' of list<list<float>>, got {told or 'no column'}"
+        raise Refused("malformed", message, expected=f"{COLUMN}: list<list<float>>", got=told)
+    windows: list[np.ndarray] = []
+    while (batch := _next(stream)) is not None:
+        if len(batch):
+            counted(len(windows) + len(batch), settings)
+            windows += _windows(batch.column(0), len(windows))
+    counted(len(windows), settings)
+    return grouped(windows)
+
+
+def write(embeddings: np.ndarray | Sequence[np.ndarray]) -> bytes:
+    """(n, feature), or for each window (feature, time) -> a stream."""
+    import pyarrow as pa
+
+    if isinstance(embeddings, np.ndarray):
+        column: Any = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1])
+    else:
+        feature = embeddings[0].shape[0]
+        steps = np.repeat([e.shape[1] for e in embeddings], feature)
+        values = pa.array(np.concatenate([e.ravel() for e in embeddings]))
+        inner = pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(steps)]).astype(np.int32), values)
+        column = pa.ListArray.from_arrays((np.arange(len(embeddings) + 1) * feature).astype(np.int32), inner)
+    batch = pa.record_batch([column], names=["embedding"])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue())
+
+
+def _is_window(kind: Any) -> bool:
+    import pyarrow as pa
+
+    for _ in range(2):
+        fixed = pa.types.is_fixed_size_list(kind) and kind.list_size > 0  # lists of size 0 cost no byte, in any number
+        if not (fixed or pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+            return False
+        kind = kind.value_type
+    return bool(pa.types.is_floating(kind))
+
+
+def _plain(body: bytes) -> None:
+    """Refused where the messages are not a schema and record batches without compression."""
+    import pyarrow as pa
+
+    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(body))
+    expected = "schema"
+    while True:
+        try:
+            message = messages.read_next_message()
+        except StopIteration:
+            return
+        except _DAMAGE as error:
+            raise Refused("malformed", f"expected an Arrow stream, it does not read: {str(error)[:200]}") from None
+        if message.type != expected:
+            raise Refused("malformed", f"expected an Arrow stream of a schema and record batches, got a {message.type}")
+        if expected == "record batch" and _is_compressed(memoryview(message.metadata)):
+            raise Refused("malformed", "expected an Arrow stream without compression, got a compressed one")
+        expected = "record batch"
+
+
+def _next(stream: Any) -> Any:
+    """The next record batch, validated in full; None at the end."""
+    try:
+        batch = stream.read_next_batch()
+        batch.validate(full=True)
+    except StopIteration:
+        return None
+    except _DAMAGE as error:
+        raise Refused("malformed", f"expected an Arrow record batch, it is damaged: {str(error)[:200]}") from None
+    return batch
+
+
+def _windows(column: Any, begin: int) -> list[np.ndarray]:
+    """The windows (channel, time) of a validated column, float32; `begin` is the number of the first, for messages."""
+    rows, channels = _parts(column, "windows", begin)
+    steps, values = _parts(channels, "channels", begin)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused as such
+        flat = values.to_numpy(zero_copy_only=False).astype(np.float32)  # null becomes NaN
+    out = []
+    for row, (low, high) in enumerate(zip(rows[:-1].tolist(), rows[1:].tolist(), strict=True), begin):
+        edges = steps[low : high + 1]
+        lengths = np.diff(edges)
+        if len(lengths) and (lengths != lengths[0]).any():
+            told = sorted(set(lengths.tolist()))[:8]
+            raise Refused("shape", f"expected all channels of a window to be of one length, got {told} in window {row}", got=told)
+        out.append(flat[edges[0] : edges[-1]].reshape(len(lengths), -1 if len(lengths) and lengths[0] else 0))
+    return out
+
+
+def _parts(lists: Any, what: str, begin: int) -> tuple[np.ndarray, Any]:
+    """Edges (n + 1,) of the lists in the array of their values, and that array."""
+    import pyarrow as pa
+
+    if lists.null_count:
+        raise Refused("malformed", f"expected no null among the {what} (from window {begin} on): null stands for a missing number")
+    if pa.types.is_fixed_size_list(lists.type):
+        size = lists.type.list_size
+        return (np.arange(len(lists) + 1) + lists.offset) * size, lists.values
+    return lists.offsets.to_numpy().astype(np.int64), lists.values
+
+
+def _is_compressed(metadata: memoryview) -> bool:
+    """Whether a record batch says that its buffers are compressed.
+
+    Read from the message's flatbuffer (Arrow's Message.fbs: Message.header is field 2, RecordBatch.compression field 3),
+    which pyarrow has verified, because it offers no way to ask before it decompresses.
+    """
+
+    def field(table: int, number: int) -> int:
+        """Where a field lies, or 0 where the table lacks it."""
+        entries = table - struct.unpack_from("<i", metadata, table)[0]
+        size = struct.unpack_from("<H", metadata, entries)[0]
+        at = 4 + 2 * number
+        offset = struct.unpack_from("<H", metadata, entries + at)[0] if at + 2 <= size else 0
+        return table + offset if offset else 0
+
+    root = struct.unpack_from("<I", metadata, 0)[0]
+    header = field(root, 2)
+    batch = header + struct.unpack_from("<I", metadata, header)[0]
+    return field(batch, 3) != 0

@@ -1,0 +1,130 @@
+"""The model behind the routes: what it makes of windows, whether it still works, and what it tells about itself."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import PurePath
+from time import monotonic
+from typing import Any
+
+import numpy as np
+import tsrep
+
+from .batcher import Batcher
+from .refusal import Refused
+from .settings import Settings, limits
+from .windows import Block, checked
+from .wire import FORMS, Answer
+
+POOLS = (None, "max", "mean", "last", "steps")
+FRESH = 1.0
+"""Seconds for which a proof of readiness counts: probes, however many, cost the encoder little."""
+TOLERANCE = 1e-5
+
+
+class Engine:
+    """One model, one queue."""
+
+    def __init__(self, model: tsrep.Model, settings: Settings) -> None:
+        self.model, self.settings = model, settings
+        self.name = settings.name or PurePath(settings.model).name
+        # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
+        self._reference = model.embed(model.check)
+        self._proved = -FRESH
+        self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start)
+
+    async def embed(self, blocks: list[Block], pool: str | None) -> Answer:
+        """What `model.embed` gives for the windows. Refused where they are not such as the model takes."""
+        checked(blocks, self.model.data.channels, self.settings)
+        n = sum(len(block.rows) for block in blocks)
+        if pool == "steps":
+            self._room(n, max(block.values.shape[2] for block in blocks))
+        try:
+            found = await self.batcher.embed([block.values for block in blocks], pool)
+        except tsrep.InputError as error:  # something that the model minds and the checks above do not know
+            raise Refused("model", str(error)) from None
+        for block, embeddings in zip(blocks, found, strict=True):
+            _finite(block, embeddings, pool)
+        return Answer(_ordered(blocks, found, pool), pool, self.model.features, self.name)
+
+    async def ready(self) -> bool:
+        """Whether the model's own stored inputs are still embedded as they should be."""
+        if monotonic() - self._proved >= FRESH:
+            made = await self.batcher.aside(lambda: self.model.embed(self.model.check))
+            if not np.all(np.abs(made - self._reference) <= TOLERANCE * (1 + np.abs(self._reference))):
+                return False
+            self._proved = monotonic()
+        return True
+
+    def info(self) -> dict[str, Any]:
+        """What a client must know to ask well."""
+        model, data = self.model, self.model.data
+        return {
+            "model": self.name,
+            "channels": list(data.channels),
+            "rate": data.rate,
+            "length": data.length,
+            "features": model.features,
+            "pools": list(POOLS),
+            "method": _chosen(model.plan.method),
+            "encoder": _chosen(model.plan.encoder),
+            "data": {key: value for key, value in asdict(data).items() if key not in ("channels", "rate", "length")},
+            "forms": list(FORMS),
+            "limits": {name: getattr(self.settings, name) for name in limits()},
+            "versions": versions(),
+            "card": model.card(),
+        }
+
+    def close(self) -> None:
+        self.batcher.close()
+
+    def _room(self, windows: int, steps: int) -> None:
+        """Refused where embeddings of every step would not fit an answer."""
+        size = windows * self.model.features * steps * 4
+        if size > self.settings.max_answer_bytes:
+            message = f"expected an answer of at most {self.settings.max_answer_bytes} bytes, got {size}: ask for fewer windows"
+            raise Refused("answer_size", message, expected=self.settings.max_answer_bytes, got=size)
+
+    def _start(self) -> None:
+        """In the encoder's thread: torch keeps the number of threads for each thread that calls it."""
+        if self.settings.threads:
+            import torch
+
+            torch.set_num_threads(self.settings.threads)
+
+
+def versions() -> dict[str, str]:
+    """Of what the numbers depend on, here and now."""
+    found = {"python": platform.python_version()}
+    for name in ("tsrep", "torch", "numpy", "bentoml", "pyarrow"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "unknown"
+    return found
+
+
+def _chosen(part: Any) -> dict[str, Any]:
+    """A method or an encoder: the name of its file, by which it is chosen in a plan, and its settings."""
+    return {"name": type(part).__module__.rsplit(".", 1)[-1], **asdict(part)}
+
+
+def _finite(block: Block, embeddings: np.ndarray, pool: str | None) -> None:
+    """Refused where huge but finite numbers became infinite in the encoder. Steps outside the observed ones are NaN."""
+    bad = ~np.isfinite(embeddings) if pool != "steps" else np.isinf(embeddings)
+    if bad.any():
+        row = int(block.rows[bad.reshape(len(bad), -1).any(axis=1)][0])
+        raise Refused("overflow", f"expected numbers of the size that the model was trained on, window {row} overflows the encoder")
+
+
+def _ordered(blocks: list[Block], found: list[np.ndarray], pool: str | None) -> np.ndarray | list[np.ndarray]:
+    """Embeddings in the order of the request's windows."""
+    if len(blocks) == 1:
+        return list(found[0]) if pool == "steps" else found[0]
+    order = np.argsort(np.concatenate([block.rows for block in blocks]))
+    if pool == "steps":
+        flat = [steps for block in found for steps in block]
+        return [flat[i] for i in order]
+    return np.concatenate(found)[order]

@@ -1,0 +1,106 @@
+"""Starts the server: checks everything that can be wrong first, then this process becomes BentoML's."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tsrep import InputError
+
+from .settings import Settings, flag, limits, texts, variable
+
+HOST, PORT = "127.0.0.1", 3000
+STOP_WITHIN = 10
+"""Seconds that running requests get when the server is told to stop."""
+
+
+def serve(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) -> NoReturn:
+    """Serves a model until it is told to stop (SIGINT, SIGTERM).
+
+    model:  folder, or an address such as models:/name@champion; an address is fetched once, into the server's own folder.
+    limits: fields of `Settings`; what is not given comes from the environment, then from the defaults.
+    Raises InputError, before anything is started, for a model that does not load, a port in use, or a bad limit.
+    """
+    command, environ, home = prepared(model, host, port, **limits)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.chdir(home)  # BentoML puts the folder it starts in before all others that modules are looked for in
+    os.execve(command[0], command, environ)
+
+
+def prepared(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) -> tuple[list[str], dict[str, str], Path]:
+    """Command, environment and folder of a server, all checked."""
+    if importlib.util.find_spec("bentoml") is None:
+        raise InputError('serving needs BentoML: pip install "tsrep[serve]"')
+    settings = Settings.given(**limits)
+    host = _free(host, port)
+    home = _home(port)
+    folder, name = _model(str(model), home, port)
+    settings = replace(settings, model=str(folder), name=name)
+    environ = os.environ | settings.to_environment() | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    options = {"--host": host, "--port": port, "--working-dir": home, "--timeout-graceful-shutdown": STOP_WITHIN}
+    told = [str(text) for pair in options.items() for text in pair]
+    return [sys.executable, "-m", "bentoml", "serve", "tsrep_deploy.service:Encoder", *told], environ, home
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """`python -m tsrep_deploy`"""
+    parser = argparse.ArgumentParser("tsrep_deploy", description="Serve a tsrep model over HTTP.")
+    parser.add_argument("--model", required=True, help="folder of a model, or models:/name@alias")
+    parser.add_argument("--host", default=HOST, help="address to listen on (%(default)s)")
+    parser.add_argument("--port", default=PORT, type=int, help="port to listen on (%(default)s)")
+    for name in limits():
+        default = getattr(Settings, name)
+        parser.add_argument(flag(name), type=int, help=f"{texts()[name]} ({variable(name)}, {default})")
+    given: dict[str, Any] = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    try:
+        serve(**given)
+    except InputError as error:
+        sys.exit(f"tsrep serve: {error}")
+
+
+def _free(host: str, port: int) -> str:
+    """The host as an address. InputError where nothing can listen there."""
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+    except ValueError:
+        raise InputError(f"expected an IP address to listen on, such as 127.0.0.1 or 0.0.0.0, got {host!r}") from None
+    if not 0 < port < 2**16:
+        raise InputError(f"expected a port from 1 to 65535, got {port}")
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise InputError(f"expected a free port, {host}:{port} can not be listened on ({error.strerror}): choose another --port") from None
+    return host
+
+
+def _home(port: int) -> Path:
+    """The server's own folder. BentoML keeps its metrics there and empties them at start, so servers must not share one."""
+    given = os.environ.get("BENTOML_HOME")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    home = Path(given) if given else cache / "tsrep" / f"serve-{port}"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return home.resolve()
+
+
+def _model(given: str, home: Path, port: int) -> tuple[Path, str]:
+    """Folder and name of the model, which loads: a worker that can not load it would be started again and again."""
+    import tsrep
+
+    model = tsrep.load(given)
+    if Path(given).is_dir():
+        folder = Path(given).resolve()
+        return folder, folder.name
+    # Fetched once: the workers then need neither the registry nor its package.
+    return model.save(home / f"model-{port}"), given

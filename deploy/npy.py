@@ -1,0 +1,47 @@
+"""The npy form: one array (n, channel, time) in, (n, feature) or (n, feature, time) out. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import io
+from math import prod
+
+import numpy as np
+
+from .refusal import Refused
+from .settings import Settings
+from .windows import Block, counted, whole
+
+LONGEST_HEADER = 4096
+
+
+def read(body: bytes, settings: Settings) -> list[Block]:
+    """The header is judged before anything is allocated: type, shape, and that the body holds exactly what it promises."""
+    file = io.BytesIO(body)
+    try:
+        version = np.lib.format.read_magic(file)
+        if version not in ((1, 0), (2, 0)):
+            raise ValueError(f"version {version} of the format")
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, fortran, kind = header(file, max_header_size=LONGEST_HEADER)
+    except Exception as error:  # the parser of headers raises many kinds: ValueError, SyntaxError, TypeError, RecursionError
+        raise Refused("malformed", f"expected an array in npy format, its header does not read: {str(error)[:200]}") from None
+    if kind.hasobject or kind.kind not in "iuf":
+        message = f"expected an array of real numbers (float32 is best), got {kind}; Python objects are never unpickled"
+        raise Refused("malformed", message, expected="float32", got=str(kind))
+    if len(shape) != 3 or any(isinstance(size, bool) or size < 0 for size in shape):
+        hint = ": add an axis with x[None] for one window" if len(shape) == 2 else ""
+        raise Refused("shape", f"expected an array (n, channel, time), got shape {shape}{hint}", expected=3, got=len(shape))
+    counted(shape[0], settings)
+    promised, held = prod(shape) * kind.itemsize, len(body) - file.tell()
+    if promised != held:
+        message = f"expected {promised} bytes of data for shape {shape} of {kind}, got {held}"
+        raise Refused("malformed", message, expected=promised, got=held)
+    flat = np.frombuffer(body, kind, offset=file.tell())
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused as such
+        return whole(np.ascontiguousarray(flat.reshape(shape, order="F" if fortran else "C"), np.float32))
+
+
+def write(embeddings: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array(file, embeddings, version=(1, 0), allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,78 @@
+"""A server beside this process, for demonstrations, notebooks and tests: it is ready when the block begins and gone after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from .launch import HOST, STOP_WITHIN
+from .settings import flag
+
+
+@contextmanager
+def running(model: str | Path, port: int = 0, *, within: float = 90.0, **limits: int) -> Iterator[str]:
+    """The address (http://127.0.0.1:port) of a server of this model.
+
+    port:   0 takes a free one. within: seconds that it may take until it is ready. limits: fields of `Settings`.
+    Raises RuntimeError with what the server printed where it does not become ready. No process is left behind.
+    """
+    port = port or free_port()
+    options = {"--model": model, "--port": port} | {flag(name): value for name, value in limits.items()}
+    command = [sys.executable, "-m", "tsrep_deploy", *(str(text) for pair in options.items() for text in pair)]
+    with tempfile.TemporaryDirectory(prefix="tsrep-serve-") as home, tempfile.TemporaryFile() as said:
+        environ = os.environ | {"BENTOML_HOME": home}
+        server = subprocess.Popen(command, stdout=said, stderr=said, env=environ, start_new_session=True)
+        try:
+            address = f"http://{HOST}:{port}"
+            _await(server, f"{address}/readyz", within, said)
+            yield address
+        finally:
+            _stop(server)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _await(server: subprocess.Popen[bytes], address: str, within: float, said: IO[bytes]) -> None:
+    end = time.monotonic() + within
+    while time.monotonic() < end:
+        if server.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
+            time.sleep(0.05)
+    said.seek(0)
+    told = said.read().decode(errors="replace")[-4000:]
+    how = f"ended with {server.returncode}" if server.returncode is not None else f"was not ready within {within:g} s"
+    raise RuntimeError(f"the server {how}; it said:\n{told}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """Asks it to stop, then makes sure that nothing of its process group is left."""
+    if server.poll() is None:
+        server.terminate()
+        try:
+            server.wait(STOP_WITHIN + 5)
+        except subprocess.TimeoutExpired:
+            pass
+    try:
+        os.killpg(server.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    server.wait()

@@ -1,0 +1,137 @@
+"""The forms of a body: which one a client sends and wants, and JSON itself.
+
+JSON in:  {"windows": [window, …]}, a window being [[channel 0's steps], [channel 1's steps], …]; null is missing.
+JSON out: {"model", "pool", "features", "embeddings": [[…], …]}, in the order of the windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError
+from pydantic_core import to_json
+from typing_extensions import TypedDict
+
+from . import arrow, npy
+from .refusal import Refused
+from .settings import Settings
+from .windows import Block, counted, grouped, whole
+
+JSON = "application/json"
+NPY = "application/x-npy"
+ARROW = "application/vnd.apache.arrow.stream"
+FORMS = (JSON, NPY, ARROW)
+
+_Steps = Annotated[list[float | None], FailFast()]
+_Window = Annotated[list[_Steps], FailFast()]
+_Body = TypedDict("_Body", {"windows": Annotated[list[_Window], FailFast()]})
+# Unknown keys are let through here and refused in `_from_json`: a million of them would be a million errors.
+_Body.__pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[attr-defined]
+_BODY = TypeAdapter(_Body)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Embeddings of a request: (n, feature), or for pool=steps (feature, time) of each window in turn."""
+
+    embeddings: np.ndarray | Sequence[np.ndarray]
+    pool: str | None
+    features: int
+    model: str
+
+
+def form_of(content_type: str | None) -> str:
+    """The form of a request's body. Refused (415) where it is none of ours."""
+    form = (content_type or "").split(";", 1)[0].strip().lower()
+    if form not in FORMS:
+        message = f"expected Content-Type to be one of {', '.join(FORMS)}, got {form or 'none'}"
+        raise Refused("content_type", message, expected=list(FORMS), got=form)
+    return form
+
+
+def wanted(accept: str | None) -> str:
+    """The form that a client prefers among ours, JSON where it takes anything. Refused (406) where it takes none."""
+    if not accept or accept == "*/*":
+        return JSON
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate(accept.lower().split(",")):
+        kind, *parameters = (text.strip() for text in part.split(";"))
+        ranked.append((-_quality(parameters), place, kind))
+    for negative, _, kind in sorted(ranked):
+        for form in FORMS:
+            if negative < 0 and kind in (form, "*/*", form.split("/")[0] + "/*"):
+                return form
+    message = f"expected Accept to allow one of {', '.join(FORMS)}, got {accept[:200]}"
+    raise Refused("accept", message, expected=list(FORMS), got=accept[:200])
+
+
+def read(form: str, body: bytes, settings: Settings) -> list[Block]:
+    """The windows of a body. Refused (413, 422) where there are too many, or it does not read."""
+    return {JSON: _from_json, NPY: npy.read, ARROW: arrow.read}[form](body, settings)
+
+
+def write(form: str, answer: Answer) -> bytes:
+    if form == JSON:
+        return _to_json(answer)
+    if form == ARROW:
+        return arrow.write(answer.embeddings)
+    return npy.write(answer.embeddings if isinstance(answer.embeddings, np.ndarray) else _padded(answer.embeddings))
+
+
+def _from_json(body: bytes, settings: Settings) -> list[Block]:
+    try:
+        held: dict[str, Any] = _BODY.validate_json(body)  # type: ignore[assignment]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in first["loc"])
+        message = f'expected JSON such as {{"windows": [[[0.1, null, 0.3]]]}}, got at {where or "the top"}: {first["msg"]}'
+        raise Refused("malformed", message, expected='{"windows": [[[number or null]]]}', got=first["type"]) from None
+    if len(held) > 1:
+        other = next(key for key in held if key != "windows")[:50]
+        raise Refused("malformed", f"expected the one key 'windows', got also '{other}'", expected=["windows"], got=other)
+    windows = held["windows"]
+    counted(len(windows), settings)
+    with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused as such
+        if len({len(steps) for window in windows for steps in window}) == len({len(window) for window in windows}) == 1:
+            return whole(np.array(windows, np.float32))
+        return grouped([_array(window, row) for row, window in enumerate(windows)])
+
+
+def _array(window: list[list[float | None]], row: int) -> np.ndarray:
+    """(channel, time) of one window."""
+    lengths = sorted({len(steps) for steps in window})
+    if len(lengths) > 1:
+        message = f"expected all channels of a window to be of one length, got {lengths[:8]} in window {row}"
+        raise Refused("shape", message, got=lengths[:8])
+    return np.array(window, np.float32).reshape(len(window), lengths[0] if lengths else 0)
+
+
+def _to_json(answer: Answer) -> bytes:
+    told = {
+        "model": answer.model,
+        "pool": answer.pool,
+        "features": answer.features,
+        "embeddings": [e.tolist() for e in answer.embeddings],
+    }
+    return to_json(told, inf_nan_mode="null")  # NaN: steps before the first and after the last observed one
+
+
+def _padded(embeddings: Sequence[np.ndarray]) -> np.ndarray:
+    """(n, feature, time) with NaN behind the end of shorter windows, as `Model.embed` gives it."""
+    out = np.full((len(embeddings), len(embeddings[0]), max(e.shape[1] for e in embeddings)), np.nan, np.float32)
+    for row, steps in enumerate(embeddings):
+        out[row, :, : steps.shape[1]] = steps
+    return out
+
+
+def _quality(parameters: Sequence[str]) -> float:
+    for parameter in parameters:
+        if parameter.startswith("q="):
+            try:
+                return float(parameter[2:])
+            except ValueError:
+                return 0.0
+    return 1.0

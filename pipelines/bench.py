@@ -1,0 +1,212 @@
+"""Where the time of a training step goes, as ratios from one run on one machine. `make bench` prints them.
+
+    python pipelines/bench.py [--rounds 5] [--out pipelines/results/speed.csv]
+
+Every ratio has its reference measured in the same run, the two in turn, the median over rounds quoted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+import tsrep
+
+SHAPES = ((16, 128), (8, 600))
+CHANNELS = 9
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.csv")
+    options.add_argument("--memory-of", choices=("fused", "plain"), help=argparse.SUPPRESS)
+    chosen = options.parse_args()
+    if chosen.memory_of:
+        print(json.dumps(peak(chosen.memory_of)))
+        return
+    rows: list[dict[str, object]] = []
+
+    def tell(what: str, setting: str, value: float, unit: str, seconds: float = float("nan")) -> None:
+        print(f"{what:<58} {setting:>8} {value:10.3f} {unit}", flush=True)
+        rows.append({"method": what, "setting": setting, "metric": unit, "value": value, "seconds": seconds})
+
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    for batch, length in SHAPES:
+        step_costs(batch, length, chosen.rounds, tell)
+    loss_costs(chosen.rounds, tell)
+    embed_costs(chosen.rounds, tell)
+    import_costs(chosen.rounds, tell)
+    frame = pd.DataFrame(rows).assign(dataset="made", encoder="dilated", features="", horizon="", seed=0, commit=tsrep.commit())
+    columns = ["dataset", "setting", "method", "encoder", "features", "horizon", "seed", "metric", "value", "seconds", "commit"]
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    frame[columns].to_csv(chosen.out, index=False)
+    print(f"\n{chosen.out}")
+
+
+class Recorder:
+    """A view that remembers what it made, so that encoder and loss can be timed on the very same views."""
+
+    def __init__(self, view: Callable) -> None:
+        self.view, self.made = view, []
+
+    def __call__(self, batch: object, generator: torch.Generator) -> object:
+        self.made.append(self.view(batch, generator))
+        return self.made[-1]
+
+
+class Clock(tsrep.Observer):
+    def start(self, length: int, done: int) -> None:
+        self.steps, self.last = [], time.perf_counter()
+
+    def step(self, step: int, values: object) -> None:
+        now = time.perf_counter()
+        self.steps.append(now - self.last)
+        self.last = now
+
+
+def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
+    """A whole step of the loop, beside encoder (forward and backward) and loss (forward and backward) on its views."""
+    panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((4 * batch, CHANNELS, length)).astype(np.float32))
+    encoder_shares, loss_shares, rest_shares, steps = [], [], [], []
+    for round_ in range(rounds):
+        plan, _ = tsrep.make_plan({"method": "ts2vec", "training": {"steps": 6, "batch_size": batch, "log_every": 1000}, "seed": round_})
+        prepared = tsrep.prepare(panel, plan)
+        method, clock = tsrep.build(plan, prepared.shape), Clock()
+        method.view = Recorder(method.view)
+        tsrep.train(method, prepared.train, plan.training, seed=round_, observers=(clock,))
+        phase = method.phases[0]
+        encoder = loss = 0.0
+        for views in method.view.made[1:]:  # the first step warms up
+            begin = time.perf_counter()
+            made = method.embed(views)
+            upstream = [torch.ones_like(e.steps) for e in made.values()]
+            torch.autograd.backward([e.steps for e in made.values()], upstream)
+            encoder += time.perf_counter() - begin
+            kept = {n: tsrep.Embedding(e.steps.detach().requires_grad_(), e.pooled.detach(), e.series) for n, e in made.items()}
+            begin = time.perf_counter()
+            value, _, _ = method.loss(phase, views, kept, tsrep.World().gather(batch))
+            value.backward()
+            loss += time.perf_counter() - begin
+        whole = sum(clock.steps[1:])
+        count = len(clock.steps) - 1
+        steps.append(whole / count)
+        encoder_shares.append(encoder / count)
+        loss_shares.append(loss / encoder)
+        rest_shares.append((whole - encoder - loss) / encoder)
+    shape = f"{batch}x{length}"
+    tell("step of ts2vec", shape, 1e3 * statistics.median(steps), "ms", statistics.median(steps))
+    tell("encoder, forward and backward", shape, 1e3 * statistics.median(encoder_shares), "ms", statistics.median(encoder_shares))
+    tell("loss / encoder", shape, statistics.median(loss_shares), "ratio")
+    tell("all the rest of the step / encoder (at most .1)", shape, statistics.median(rest_shares), "ratio")
+
+
+def hierarchical(kind: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """The hierarchical loss: the fused path, or the plain one that a mining step (here one that changes nothing) takes."""
+    plan, _ = tsrep.make_plan({"method": "ts2vec"})
+    method = tsrep.build(plan, tsrep.DataShape(left.shape[0], ("x",), left.shape[2]))
+    term = method.phases[0].terms["hierarchical"]
+    if kind == "plain":
+        term = tsrep.Term(term.pairing, term.loss, mining=(lambda pairs: pairs,))
+    series = tsrep.Series.of(torch.zeros(left.shape[0], 1, left.shape[2]))
+    made = {name: tsrep.Embedding(steps, steps.amax(-1), series) for name, steps in (("left", left), ("right", right))}
+    value, _ = term(made, tsrep.World().gather(left.shape[0]))
+    return value
+
+
+def loss_costs(rounds: int, tell: Callable) -> None:
+    for batch, length in SHAPES:
+        times: dict[str, list[float]] = {"fused": [], "plain": []}
+        grads = {}
+        for round_ in range(rounds + 1):
+            for kind in times:
+                left, right = (torch.randn(batch, 320, length, generator=torch.Generator().manual_seed(i)) * 0.3 for i in (0, 1))
+                left.requires_grad_(), right.requires_grad_()
+                begin = time.perf_counter()
+                hierarchical(kind, left, right).backward()
+                if round_:
+                    times[kind].append(time.perf_counter() - begin)
+                grads[kind] = left.grad
+        shape = f"{batch}x{length}"
+        for kind, taken in times.items():
+            tell(f"hierarchical loss, {kind}", shape, 1e3 * statistics.median(taken), "ms", statistics.median(taken))
+        ratio = statistics.median(f / p for f, p in zip(times["fused"], times["plain"], strict=True))
+        tell("time, fused / plain (at most .5 at 8x600)", shape, ratio, "ratio")
+        tell("largest difference of gradients", shape, 1e6 * float((grads["fused"] - grads["plain"]).abs().max()), "1e-6")
+    fused, plain = (_memory(kind) for kind in ("fused", "plain"))
+    tell("hierarchical loss, fused: memory", "8x600", fused / 2**20, "MiB")
+    tell("hierarchical loss, plain: memory", "8x600", plain / 2**20, "MiB")
+    tell("memory, fused / plain (at most .5)", "8x600", fused / plain, "ratio")
+
+
+def _memory(kind: str) -> int:
+    told = subprocess.run([sys.executable, __file__, "--memory-of", kind], capture_output=True, text=True, check=True)
+    return int(json.loads(told.stdout))
+
+
+def peak(kind: str) -> int:
+    """Bytes by which one loss with its gradient at 8×600 raises the resident memory of a process at its highest (Linux)."""
+    left, right = (torch.randn(8, 320, 600) * 0.3 for _ in range(2))
+    left.requires_grad_(), right.requires_grad_()
+    small = [t[:, :, :8].detach().clone().requires_grad_() for t in (left, right)]
+    hierarchical(kind, *small).backward()  # load what is loaded on first use
+    Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again from here
+    before = _status("VmRSS")
+    hierarchical(kind, left, right).backward()
+    return _status("VmHWM") - before
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+
+def embed_costs(rounds: int, tell: Callable) -> None:
+    """`model.embed` of an array of windows beside the bare encoder on ready-made tensors, in chunks of the same size."""
+    values = np.random.default_rng(0).standard_normal((512, CHANNELS, 128)).astype(np.float32)
+    model = tsrep.fit(values[:32], training={"steps": 1, "batch_size": 8})
+    chunks = [tsrep.Series.of(part) for part in torch.from_numpy(model.scaler.transform(values)).split(32)]
+    ratios, seconds = [], []
+    for round_ in range(rounds + 1):
+        begin = time.perf_counter()
+        model.embed(values)
+        whole = time.perf_counter() - begin
+        begin = time.perf_counter()
+        with torch.inference_mode():
+            for chunk in chunks:
+                model.encoder(chunk)
+        bare = time.perf_counter() - begin
+        if round_:
+            ratios.append(whole / bare)
+            seconds.append(whole)
+    tell("embed / encoder forward (at most 1.1)", "512x128", statistics.median(ratios), "ratio", statistics.median(seconds))
+
+
+def import_costs(rounds: int, tell: Callable) -> None:
+    """A fresh interpreter each time: `import tsrep` and the names a session begins with, beside torch and pandas."""
+
+    def taken(statement: str) -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-c", statement], check=True)
+        return time.perf_counter() - begin
+
+    pairs = []
+    for round_ in range(rounds + 1):
+        pair = taken("import tsrep; tsrep.fit, tsrep.load"), taken("import torch, pandas")
+        if round_:
+            pairs.append(pair)
+    tell("import tsrep / import torch, pandas (at most 1.3)", "", statistics.median(a / b for a, b in pairs), "ratio")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+"""The command line: fit, embed, evaluate, serve, resume, and what can be chosen. Each command is a few lines over the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tsrep.errors import InputError
+
+app = typer.Typer(
+    name="tsrep",
+    help="Learn representations of time series by contrast, without labels; measure and serve them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+plan_app = typer.Typer(help="Look into a plan before it is run.", no_args_is_help=True)
+app.add_typer(plan_app, name="plan")
+
+Override = Annotated[list[str] | None, typer.Argument(help="PLAN.yaml, and overrides such as method.temperature=0.1")]
+
+
+@app.command()
+def fit(
+    what: Override = None,
+    data: Annotated[str | None, typer.Option(help="Data set of the catalogue, or a file.")] = None,
+    method: Annotated[str | None, typer.Option(help="See `tsrep methods`.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, tsai(NAME).")] = None,
+    out: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes on a Ray cluster; 0: this process, without Ray.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same bits.")] = None,
+    mlflow: Annotated[bool, typer.Option("--mlflow", help="Track the run in MLflow.")] = False,
+    register: Annotated[str | None, typer.Option(help="Register the model in MLflow under this name (champion).")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Learn an encoder from windows without labels."""
+    from tsrep.fitting import run
+
+    said = {"data.name": data, "method": method, "encoder": encoder, "out": out, "workers": workers, "seed": seed}
+    flags = [f"{key}={value}" for key, value in said.items() if value is not None]
+    if register is not None:
+        flags.append(f"observers.mlflow.register={register}")
+    elif mlflow:
+        flags.append("observers.mlflow={}")
+    plan, _ = _plan(what, flags)
+    if plan.out is None:
+        raise InputError("expected a folder for the run: --out runs/first, or out=runs/first")
+    model = run(plan, progress=not quiet)
+    _say(f"[bold]{plan.out}[/] holds the model: {len(model.data.channels)} channels in, {model.features} numbers out")
+    _say(f"next: tsrep evaluate {plan.out} {plan.data.name} --task classify   |   tsrep serve {plan.out}")
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="Folder of a run that was stopped.")],
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Go on with a run that was interrupted, from its last checkpoint."""
+    from tsrep.fitting import resume as go_on
+
+    model = go_on(run, progress=not quiet)
+    steps = int(model.history[-1]["step"]) if model.history else 0
+    _say(f"[bold]{run}[/] holds the model, trained for {steps} steps")
+
+
+@app.command()
+def embed(
+    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
+    data: Annotated[str, typer.Argument(help="Data set, or file: .csv, .parquet, .ts, .npz, .npy.")],
+    out: Annotated[Path, typer.Option(help="Where the embeddings go: .parquet, .csv or .npy.")],
+    pool: Annotated[str | None, typer.Option(help="max, mean or last; the encoder's own by default.")] = None,
+    stream: Annotated[str | None, typer.Option(help="Which stream of a file that holds several.")] = None,
+) -> None:
+    """Embed windows: one line for each, with its label and subject where they are known."""
+    from tsrep.embedding_table import write
+    from tsrep.fitting import source
+    from tsrep.model import load
+    from tsrep.plan import DataPlan
+
+    write_to = write(out)  # refuses an unknown ending before any work
+    if pool == "steps":
+        raise InputError("expected one embedding for each window, pool 'steps' gives many; use model.embed(X, pool='steps')")
+    loaded = load(model)
+    panel, _ = source(DataPlan(name=data, stream=stream))
+    write_to(panel, loaded.embed(panel, pool))
+    _say(f"{len(panel)} embeddings of {loaded.features} numbers in [bold]{out}[/]")
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
+    data: Annotated[str, typer.Argument(help="Labelled data set, or file with a column label.")],
+    task: Annotated[str, typer.Option(help="classify, cluster or retrieve.")] = "classify",
+    probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
+    seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")] = None,
+) -> None:
+    """Measure a model on labelled data, beside a random encoder, MiniRocket and catch22 on the same split."""
+    from tsrep import pictures
+    from tsrep.evaluating import PROBES
+    from tsrep.evaluating import evaluate as measure
+    from tsrep.evaluation import report
+    from tsrep.model import load
+
+    loaded = load(model)
+    found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=lambda text: _say(f"[dim]{text}[/]"))
+    report.show(found.table, f"{task} on {data}")
+    local = Path(model).is_dir()
+    folder = out or (Path(model) / "evaluation" if local else Path("evaluation"))
+    folder.mkdir(parents=True, exist_ok=True)
+    name = Path(data).stem.replace(":", "-")
+    found.table.to_csv(folder / f"{name}-{task}.csv", index=False)
+    written = pictures.write(pictures.of_evaluation(loaded, found) | pictures.of_training(loaded), folder / f"{name}-{task}")
+    if local:
+        kept = [line for line in loaded.results if (line["dataset"], line["setting"]) != (name, task)]
+        loaded.results = kept + json.loads(found.table.to_json(orient="records"))
+        loaded.save(model)
+    _say("table and pictures: " + ", ".join(str(path) for path in [folder / f"{name}-{task}.csv", *written]))
+
+
+@app.command()
+def serve(
+    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
+) -> None:
+    """Serve embeddings over HTTP (BentoML): POST /embed, GET /info, /readyz, /metrics."""
+    from tsrep.plugins import plugin
+
+    plugin("servers", "bentoml")(model, host=host, port=port)
+
+
+@app.command()
+def methods() -> None:
+    """What can be learned by: methods and encoders, with their sources."""
+    from tsrep.registry import choices, summary
+
+    for room in ("methods", "encoders"):
+        table = _table(room, "name", "what it does")
+        for name, kind in sorted(choices(room).items()):
+            table.add_row(name, summary(kind))
+        _print(table)
+
+
+@app.command()
+def datasets(
+    here: Annotated[bool, typer.Option("--here", help="Only those that are on this machine.")] = False,
+) -> None:
+    """Every data set of the catalogue: shape, rate, classes, split, licence, and whether it is here."""
+    from tsrep.data import catalogue
+
+    table = _table("data sets", "name", "task", "series × channels × steps", "rate", "classes", "split", "licence", "here")
+    for entry in catalogue.entries():
+        if here and not entry.here:
+            continue
+        rate = f"{entry.rate:g} Hz" if entry.rate else "–"
+        classes = str(len(entry.classes)) if entry.classes else "–"
+        names = "\n".join(entry.names)
+        table.add_row(names, entry.task, entry.shape, rate, classes, entry.split, entry.licence, "yes" if entry.here else "no")
+    _print(table)
+    missing = [entry.name for entry in catalogue.entries() if not entry.here]
+    if missing and not here:
+        _say(f"{len(missing)} are not here: set TSREP_DATA to a folder that holds them; `tsrep.load_dataset` says who publishes each")
+
+
+@plan_app.command()
+def explain(what: Override = None) -> None:
+    """Every value of a plan, who said it, and what it means."""
+    from tsrep.plan import explain as told
+
+    table = _table("plan", "key", "value", "said by", "meaning")
+    for key, value, said, meaning in told(*_plan(what, [])):
+        table.add_row(key, str(value), said, meaning)
+    _print(table)
+
+
+@plan_app.command()
+def schema() -> None:
+    """The JSON schema of a plan file, for editors."""
+    from tsrep.plan import schema as made
+
+    typer.echo(json.dumps(made(), indent=2))
+
+
+def main() -> None:
+    """Entry point: bad input is one sentence on standard error and exit code 2; an interrupt keeps its signal's code."""
+    try:
+        app(standalone_mode=False)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except InputError as error:
+        _fail(str(error), 2)
+    except Exception as error:
+        if hasattr(error, "signum"):  # tsrep.training.Interrupted, without importing torch for --help
+            _fail(str(error), 128 + error.signum)
+        if hasattr(error, "format_message"):  # a usage error of click
+            _fail(error.format_message(), 2)
+        if type(error).__name__ == "Abort":
+            _fail("aborted", 130)
+        raise
+
+
+def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
+    """A plan from the words of a command: a file first, overrides after it, flags last."""
+    from tsrep import plan
+
+    words = list(what or [])
+    if words and "=" not in words[0]:
+        return plan.read(words[0], [*words[1:], *flags])
+    return plan.make({}, [*words, *flags])
+
+
+def _table(title: str, *columns: str) -> Any:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", header_style="bold", show_lines=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _print(what: Any) -> None:
+    from rich.console import Console
+
+    Console(width=None if sys.stdout.isatty() else 180).print(what)
+
+
+def _say(text: str) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+
+
+def _fail(text: str, code: int) -> None:
+    from rich.console import Console
+
+    Console(stderr=True, highlight=False, soft_wrap=True).print("[red]error:[/]", text, markup=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

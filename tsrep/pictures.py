@@ -1,0 +1,74 @@
+"""The pictures of a run, drawn where they are named: curves of the training, map and confusion of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tsrep import registry
+from tsrep.evaluating import Evaluation
+from tsrep.model import Model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def of_training(model: Model) -> dict[str, Figure]:
+    """name -> figure: how the loss and the collapse meter went. Nothing where there is no history."""
+    from tsrep.plots.curves import curves
+
+    names = dict.fromkeys(name for line in model.history for name in line if name not in ("step", "rank_of", "rate"))
+    if not names:
+        return {}
+    told = {
+        "loss/validation" if name == "validation" else name: (
+            [line["step"] for line in model.history if name in line],
+            [line[name] for line in model.history if name in line],
+        )
+        for name in names
+    }
+    return {"curves": curves(told, title=_title(model))}
+
+
+def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
+    """name -> figure: map of the test embeddings, confusion of the best-known probe, scores of all methods."""
+    from tsrep.plots.confusion import confusion
+    from tsrep.plots.map import embedding_map
+    from tsrep.plots.scores import scores
+
+    figures = {"map": embedding_map(evaluation.embeddings[1], evaluation.test.label, title=f"{_title(model)}: test windows")}
+    method = registry.name_of("methods", model.plan.method)
+    for outcome in evaluation.found:
+        if outcome.method == method:
+            title = f"{_title(model)}: {outcome.probe} probe, test windows"
+            figures["confusion"] = confusion(evaluation.test.label, outcome.predicted, title=title)
+    table = evaluation.table
+    metric = table["metric"].iloc[0]
+    told: Mapping[str, list[float]] = {
+        f"{method} + {features}": list(part["value"])
+        for (method, features), part in table[table["metric"] == metric].groupby(["method", "features"], sort=False)
+    }
+    chance = None
+    if metric == "accuracy":
+        chance = float(np.unique(evaluation.test.label, return_counts=True)[1].max() / len(evaluation.test))
+    ours = [name for name in told if name.startswith(method)]
+    figures["scores"] = scores(told, metric=str(metric), chance=chance, highlight=ours, title=_title(model))
+    return figures
+
+
+def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """A PNG for each figure; the files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in figures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=140)
+    return paths
+
+
+def _title(model: Model) -> str:
+    method = registry.name_of("methods", model.plan.method)
+    return f"{method} on {model.data.name}" if model.data.name else method
