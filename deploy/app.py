@@ -37,12 +37,14 @@ async def embed(request: Request) -> Response:
     engine, headers = _engine(request), request.headers
     if headers.get("content-encoding", "identity") != "identity":
         got = headers["content-encoding"]
-        raise Refused("content_encoding", f"expected a body without Content-Encoding, got {got}", expected="identity", got=got)
+        message = f"expected a body without Content-Encoding, got {got[:50]}"
+        raise Refused("content_encoding", message, expected="identity", got=got[:50])
     form, answer = wire.form_of(headers.get("content-type")), wire.wanted(headers.get("accept"))
     pool = request.query_params.get("pool")
     if pool not in POOLS:
         known = [name for name in POOLS if name]
-        raise Refused("pool", f"expected pool to be one of {', '.join(known)}, or none, got '{pool[:50]}'", expected=known, got=pool[:50])
+        message = f"expected pool to be one of {', '.join(known)}, or none, got '{pool[:50]}'"
+        raise Refused("pool", message, expected=known, got=pool[:50])
     blocks = wire.read(form, await body_of(request, engine.settings.max_body_bytes), engine.settings)
     return Response(wire.write(answer, await engine.embed(blocks, pool)), media_type=answer)
 
@@ -55,7 +57,7 @@ async def info(request: Request) -> Response:
 async def body_of(request: Request, most: int) -> bytes:
     """The body. Refused (413) by its announced length before any of it is read, or as soon as it grows beyond `most`."""
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and int(announced) > most:
+    if announced.isdecimal() and int(announced) > most:
         raise _too_large(most, int(announced))
     parts, size = [], 0
     try:

@@ -121,7 +121,8 @@ def _windows(column: Any, begin: int) -> list[np.ndarray]:
         lengths = np.diff(edges)
         if len(lengths) and (lengths != lengths[0]).any():
             told = sorted(set(lengths.tolist()))[:8]
-            raise Refused("shape", f"expected all channels of a window to be of one length, got {told} in window {row}", got=told)
+            message = f"expected all channels of a window to be of one length, got {told} in window {row}"
+            raise Refused("shape", message, got=told)
         out.append(flat[edges[0] : edges[-1]].reshape(len(lengths), -1 if len(lengths) and lengths[0] else 0))
     return out
 
@@ -131,7 +132,8 @@ def _parts(lists: Any, what: str, begin: int) -> tuple[np.ndarray, Any]:
     import pyarrow as pa
 
     if lists.null_count:
-        raise Refused("malformed", f"expected no null among the {what} (from window {begin} on): null stands for a missing number")
+        message = f"expected no null among the {what} (from window {begin} on): null stands for a missing number"
+        raise Refused("malformed", message)
     if pa.types.is_fixed_size_list(lists.type):
         size = lists.type.list_size
         return (np.arange(len(lists) + 1) + lists.offset) * size, lists.values

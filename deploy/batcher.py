@@ -1,7 +1,7 @@
-"""Batches by shape: what has queued while the last batch ran goes next. One thread, no added wait, no padding.
+"""Batches by length: what has queued while the last batch ran goes next. One thread, no added wait.
 
 BentoML's own batching joins requests before they are checked, so that one bad request fails its whole batch. Here only
-checked windows of one shape ever meet, and where a batch fails all the same, its requests are tried one by one.
+checked windows of like length (`windows.room`) ever meet, and where a batch fails all the same, its requests are tried one by one.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy as np
 
 from . import meters
 from .refusal import Refused
+from .windows import padded, room
 
 Compute = Callable[[np.ndarray, str | None], np.ndarray]
 """(windows (n, channel, time), pool) -> (n, feature) or (n, feature, time)."""
@@ -46,7 +47,7 @@ class Batcher:
         self._compute, self._batch, self._queue = compute, batch, queue
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tsrep-encoder", initializer=start)
         self._waiting = 0
-        self._jobs: OrderedDict[tuple[tuple[int, ...], str | None], deque[_Job]] = OrderedDict()
+        self._jobs: OrderedDict[tuple[int, int, str | None], deque[_Job]] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
     async def embed(self, blocks: Sequence[np.ndarray], pool: str | None) -> list[np.ndarray]:
@@ -57,8 +58,9 @@ class Batcher:
         """
         windows = sum(map(len, blocks))
         if self._waiting + windows > self._queue:
-            message = f"expected at most {self._queue} windows to wait, got {self._waiting + windows}: try again in a moment"
-            raise Refused("queue_full", message, expected=self._queue, got=self._waiting + windows)
+            asked = self._waiting + windows
+            message = f"expected at most {self._queue} windows to wait, got {asked}: try again in a moment"
+            raise Refused("queue_full", message, expected=self._queue, got=asked)
         self._count(windows)
         try:
             return [await self._parts(block, pool) for block in blocks]
@@ -79,13 +81,13 @@ class Batcher:
 
     def _put(self, values: np.ndarray, pool: str | None) -> asyncio.Future[np.ndarray]:
         job = _Job(values, pool, asyncio.get_running_loop().create_future(), perf_counter())
-        self._jobs.setdefault((values.shape[1:], pool), deque()).append(job)
+        self._jobs.setdefault((values.shape[1], room(values.shape[2]), pool), deque()).append(job)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
         return job.future
 
     def _take(self) -> list[_Job]:
-        """The oldest jobs of the next shape, up to a batch; shapes take turns. Abandoned jobs are dropped."""
+        """The oldest jobs of the next length, up to a batch; lengths take turns. Abandoned jobs are dropped."""
         key, waiting = self._jobs.popitem(last=False)
         taken: list[_Job] = []
         room = self._batch
@@ -114,7 +116,8 @@ class Batcher:
             at = 0
             for job in jobs:
                 if not job.future.done():
-                    job.future.set_result(found[at : at + len(job.values)])
+                    part = found[at : at + len(job.values)]
+                    job.future.set_result(part[:, :, : job.values.shape[2]] if job.pool == "steps" else part)
                 at += len(job.values)
 
     async def _one_by_one(self, jobs: Sequence[_Job]) -> None:
@@ -128,11 +131,11 @@ class Batcher:
                     job.future.set_result(found)
 
     def _join(self, jobs: Sequence[_Job]) -> np.ndarray:
-        """In the thread: one call for all jobs, which share shape and pool."""
+        """In the thread: one call for all jobs, which share the pool and are of like length."""
         begin = perf_counter()
         for job in jobs:
             meters.QUEUED.observe(begin - job.since)
-        values = jobs[0].values if len(jobs) == 1 else np.concatenate([job.values for job in jobs])
+        values = _joined([job.values for job in jobs])
         meters.BATCH.observe(len(values))
         with meters.INFERENCE.time():
             return self._compute(values, jobs[0].pool)
@@ -140,6 +143,13 @@ class Batcher:
     def _count(self, change: int) -> None:
         self._waiting += change
         meters.WAITING.set(self._waiting)
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """(k, channel, time) of several lengths -> one array, NaN behind the end of shorter ones."""
+    if len({part.shape[2] for part in parts}) == 1:
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return padded([window for part in parts for window in part])
 
 
 def _fail(job: _Job, error: Exception) -> None:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 import numpy as np
+
 import tsrep
 
 from .batcher import Batcher
@@ -116,15 +117,15 @@ def _finite(block: Block, embeddings: np.ndarray, pool: str | None) -> None:
     bad = ~np.isfinite(embeddings) if pool != "steps" else np.isinf(embeddings)
     if bad.any():
         row = int(block.rows[bad.reshape(len(bad), -1).any(axis=1)][0])
-        raise Refused("overflow", f"expected numbers of the size that the model was trained on, window {row} overflows the encoder")
+        message = f"expected numbers of the size that the model was trained on, window {row} overflows the encoder"
+        raise Refused("overflow", message)
 
 
 def _ordered(blocks: list[Block], found: list[np.ndarray], pool: str | None) -> np.ndarray | list[np.ndarray]:
-    """Embeddings in the order of the request's windows."""
-    if len(blocks) == 1:
-        return list(found[0]) if pool == "steps" else found[0]
+    """Embeddings in the order of the request's windows; those of steps as long as their windows."""
     order = np.argsort(np.concatenate([block.rows for block in blocks]))
     if pool == "steps":
-        flat = [steps for block in found for steps in block]
-        return [flat[i] for i in order]
-    return np.concatenate(found)[order]
+        steps = [one for made in found for one in made]
+        lengths = np.concatenate([block.lengths for block in blocks])
+        return [steps[i][:, : lengths[i]] for i in order]
+    return found[0] if len(found) == 1 else np.concatenate(found)[order]

@@ -36,7 +36,9 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) 
     os.execve(command[0], command, environ)
 
 
-def prepared(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) -> tuple[list[str], dict[str, str], Path]:
+def prepared(
+    model: str | Path, host: str = HOST, port: int = PORT, **limits: int
+) -> tuple[list[str], dict[str, str], Path]:
     """Command, environment and folder of a server, all checked."""
     if importlib.util.find_spec("bentoml") is None:
         raise InputError('serving needs BentoML: pip install "tsrep[serve]"')
@@ -60,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for name in limits():
         default = getattr(Settings, name)
         parser.add_argument(flag(name), type=int, help=f"{texts()[name]} ({variable(name)}, {default})")
-    given: dict[str, Any] = {key: value for key, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    said = vars(parser.parse_args(arguments))
+    given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     try:
         serve(**given)
     except InputError as error:
@@ -81,7 +84,10 @@ def _free(host: str, port: int) -> str:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise InputError(f"expected a free port, {host}:{port} can not be listened on ({error.strerror}): choose another --port") from None
+            message = (
+                f"expected a free port, nothing can listen on {host}:{port} ({error.strerror}): choose another --port"
+            )
+            raise InputError(message) from None
     return host
 
 

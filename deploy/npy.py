@@ -23,14 +23,16 @@ def read(body: bytes, settings: Settings) -> list[Block]:
             raise ValueError(f"version {version} of the format")
         header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, kind = header(file, max_header_size=LONGEST_HEADER)
-    except Exception as error:  # the parser of headers raises many kinds: ValueError, SyntaxError, TypeError, RecursionError
-        raise Refused("malformed", f"expected an array in npy format, its header does not read: {str(error)[:200]}") from None
+    except Exception as error:  # of many kinds: ValueError, SyntaxError, TypeError, RecursionError, …
+        message = f"expected an array in npy format, its header does not read: {str(error)[:200]}"
+        raise Refused("malformed", message) from None
     if kind.hasobject or kind.kind not in "iuf":
         message = f"expected an array of real numbers (float32 is best), got {kind}; Python objects are never unpickled"
         raise Refused("malformed", message, expected="float32", got=str(kind))
     if len(shape) != 3 or any(isinstance(size, bool) or size < 0 for size in shape):
         hint = ": add an axis with x[None] for one window" if len(shape) == 2 else ""
-        raise Refused("shape", f"expected an array (n, channel, time), got shape {shape}{hint}", expected=3, got=len(shape))
+        message = f"expected an array (n, channel, time), got shape {shape}{hint}"[:300]
+        raise Refused("shape", message, expected=3, got=len(shape))
     counted(shape[0], settings)
     promised, held = prod(shape) * kind.itemsize, len(body) - file.tell()
     if promised != held:

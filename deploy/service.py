@@ -13,9 +13,10 @@ from typing import Any
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before the import: BentoML would report its use
 
 import bentoml
-import tsrep
 from _bentoml_sdk import Service
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+import tsrep
 
 from .app import make_app, refusal
 from .engine import Engine
@@ -34,7 +35,9 @@ class Bounded(Service[Any]):
         known = sorted({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"} | own)
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
-            if scope["type"] == "http" and scope["path"] not in known:
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close"})
+            elif scope["type"] == "http" and scope["path"] not in known:
                 message = f"expected one of the paths {', '.join(known)}, got {scope['path'][:100]}"
                 await refusal(Refused("path", message, expected=known, got=scope["path"][:100]))(scope, receive, send)
             else:
@@ -52,7 +55,11 @@ app = make_app(settings)
     workers=1,
     threads=1,
     traffic={"timeout": settings.timeout, "max_concurrency": settings.concurrency},
-    metrics={"enabled": True, "namespace": "tsrep", "duration": {"buckets": [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]}},
+    metrics={
+        "enabled": True,
+        "namespace": "tsrep",
+        "duration": {"buckets": [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]},
+    },
     logging={"access": {"enabled": False}},
     http={"host": "127.0.0.1"},
 )

@@ -1,4 +1,5 @@
-"""The windows of a request, grouped by shape: nothing is padded, so one long window costs the short ones nothing."""
+"""The windows of a request, grouped by length: padded at most to twice its own, so one long window costs the short ones
+nothing, and a small body never becomes a large array."""
 
 from __future__ import annotations
 
@@ -13,27 +14,43 @@ from .settings import Settings
 
 @dataclass(frozen=True)
 class Block:
-    """Windows of one shape.
+    """Windows of like length.
 
-    rows:   (k,) int64, which windows of the request they are.
-    values: (k, channel, time) float32, NaN where nothing was observed.
+    rows:    (k,) int64, which windows of the request they are.
+    values:  (k, channel, time) float32, NaN where nothing was observed and behind the end of shorter windows.
+    lengths: (k,) int64, time steps of each window.
     """
 
     rows: np.ndarray
     values: np.ndarray
+    lengths: np.ndarray
+
+
+def room(length: int) -> int:
+    """The power of two, 8 at least, that windows of this length are kept together by."""
+    return max(8, 1 << max(0, length - 1).bit_length())
 
 
 def whole(values: np.ndarray) -> list[Block]:
     """All windows of a request in one array (n, channel, time)."""
-    return [Block(np.arange(len(values)), values)]
+    return [Block(np.arange(len(values)), values, np.full(len(values), values.shape[2]))]
 
 
 def grouped(windows: Sequence[np.ndarray]) -> list[Block]:
-    """Arrays (channel, time) of any lengths, one block for each shape in order of appearance."""
-    rows: dict[tuple[int, ...], list[int]] = {}
+    """Arrays (channel, time) of any lengths, in order of appearance within their blocks."""
+    rows: dict[tuple[int, int], list[int]] = {}
     for row, window in enumerate(windows):
-        rows.setdefault(window.shape, []).append(row)
-    return [Block(np.array(those), np.stack([windows[row] for row in those])) for those in rows.values()]
+        rows.setdefault((window.shape[0], room(window.shape[1])), []).append(row)
+    return [_block(those, [windows[row] for row in those]) for those in rows.values()]
+
+
+def padded(windows: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays (…, time) that differ in time alone, one after the other along a new first axis, NaN behind shorter ones."""
+    longest = max(window.shape[-1] for window in windows)
+    out = np.full((len(windows), *windows[0].shape[:-1], longest), np.nan, np.float32)
+    for row, window in enumerate(windows):
+        out[row, ..., : window.shape[-1]] = window
+    return out
 
 
 def counted(windows: int, settings: Settings) -> None:
@@ -54,9 +71,11 @@ def checked(blocks: list[Block], channels: Sequence[str], settings: Settings) ->
             names = ", ".join(channels[:8]) + (", …" if len(channels) > 8 else "")
             message = f"expected {len(channels)} channels ({names}), got {wide} in window {first}"
             raise Refused("channels", message, expected=len(channels), got=wide)
-        if long == 0:
+        if not block.lengths.all():
+            first = int(block.rows[block.lengths == 0][0])
             raise Refused("shape", f"expected at least one time step, got none in window {first}", expected=1, got=0)
         if long > settings.max_samples:
+            first = int(block.rows[block.lengths.argmax()])
             message = f"expected windows of at most {settings.max_samples} time steps, got {long} in window {first}"
             raise Refused("samples", message, expected=settings.max_samples, got=long)
         _observed(block, channels)
@@ -79,3 +98,8 @@ def _observed(block: Block, channels: Sequence[str]) -> None:
     if nothing.any():
         row = int(block.rows[nothing][0])
         raise Refused("all_missing", f"expected at least one value in each window, window {row} is missing altogether")
+
+
+def _block(rows: list[int], windows: list[np.ndarray]) -> Block:
+    lengths = np.array([window.shape[1] for window in windows])
+    return Block(np.array(rows), np.stack(windows) if (lengths == lengths[0]).all() else padded(windows), lengths)

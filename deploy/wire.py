@@ -1,6 +1,7 @@
 """The forms of a body: which one a client sends and wants, and JSON itself.
 
 JSON in:  {"windows": [window, …]}, a window being [[channel 0's steps], [channel 1's steps], …]; null is missing.
+npy of pool=steps has NaN behind the end of shorter windows, as `Model.embed`; JSON and Arrow give each its own length.
 JSON out: {"model", "pool", "features", "embeddings": [[…], …]}, in the order of the windows.
 """
 
@@ -18,7 +19,7 @@ from typing_extensions import TypedDict
 from . import arrow, npy
 from .refusal import Refused
 from .settings import Settings
-from .windows import Block, counted, grouped, whole
+from .windows import Block, counted, grouped, padded, whole
 
 JSON = "application/json"
 NPY = "application/x-npy"
@@ -27,9 +28,14 @@ FORMS = (JSON, NPY, ARROW)
 
 _Steps = Annotated[list[float | None], FailFast()]
 _Window = Annotated[list[_Steps], FailFast()]
-_Body = TypedDict("_Body", {"windows": Annotated[list[_Window], FailFast()]})
-# Unknown keys are let through here and refused in `_from_json`: a million of them would be a million errors.
-_Body.__pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[attr-defined]
+
+
+class _Body(TypedDict):
+    # Unknown keys are let through here and refused in `_from_json`: a million of them would be a million errors.
+    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
+    windows: Annotated[list[_Window], FailFast()]
+
+
 _BODY = TypeAdapter(_Body)
 
 
@@ -78,7 +84,7 @@ def write(form: str, answer: Answer) -> bytes:
         return _to_json(answer)
     if form == ARROW:
         return arrow.write(answer.embeddings)
-    return npy.write(answer.embeddings if isinstance(answer.embeddings, np.ndarray) else _padded(answer.embeddings))
+    return npy.write(answer.embeddings if isinstance(answer.embeddings, np.ndarray) else padded(answer.embeddings))
 
 
 def _from_json(body: bytes, settings: Settings) -> list[Block]:
@@ -87,11 +93,13 @@ def _from_json(body: bytes, settings: Settings) -> list[Block]:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in first["loc"])
-        message = f'expected JSON such as {{"windows": [[[0.1, null, 0.3]]]}}, got at {where or "the top"}: {first["msg"]}'
-        raise Refused("malformed", message, expected='{"windows": [[[number or null]]]}', got=first["type"]) from None
+        like = '{"windows": [[[0.1, null, 0.3]]]}'
+        message = f"expected JSON such as {like}, got at {where or 'the top'}: {first['msg']}"
+        raise Refused("malformed", message, expected=like, got=first["type"]) from None
     if len(held) > 1:
         other = next(key for key in held if key != "windows")[:50]
-        raise Refused("malformed", f"expected the one key 'windows', got also '{other}'", expected=["windows"], got=other)
+        message = f"expected the one key 'windows', got also '{other}'"
+        raise Refused("malformed", message, expected=["windows"], got=other)
     windows = held["windows"]
     counted(len(windows), settings)
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused as such
@@ -117,14 +125,6 @@ def _to_json(answer: Answer) -> bytes:
         "embeddings": [e.tolist() for e in answer.embeddings],
     }
     return to_json(told, inf_nan_mode="null")  # NaN: steps before the first and after the last observed one
-
-
-def _padded(embeddings: Sequence[np.ndarray]) -> np.ndarray:
-    """(n, feature, time) with NaN behind the end of shorter windows, as `Model.embed` gives it."""
-    out = np.full((len(embeddings), len(embeddings[0]), max(e.shape[1] for e in embeddings)), np.nan, np.float32)
-    for row, steps in enumerate(embeddings):
-        out[row, :, : steps.shape[1]] = steps
-    return out
 
 
 def _quality(parameters: Sequence[str]) -> float:

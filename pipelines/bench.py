@@ -47,8 +47,22 @@ def main() -> None:
     loss_costs(chosen.rounds, tell)
     embed_costs(chosen.rounds, tell)
     import_costs(chosen.rounds, tell)
-    frame = pd.DataFrame(rows).assign(dataset="made", encoder="dilated", features="", horizon="", seed=0, commit=tsrep.commit())
-    columns = ["dataset", "setting", "method", "encoder", "features", "horizon", "seed", "metric", "value", "seconds", "commit"]
+    frame = pd.DataFrame(rows).assign(
+        dataset="made", encoder="dilated", features="", horizon="", seed=0, commit=tsrep.commit()
+    )
+    columns = [
+        "dataset",
+        "setting",
+        "method",
+        "encoder",
+        "features",
+        "horizon",
+        "seed",
+        "metric",
+        "value",
+        "seconds",
+        "commit",
+    ]
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     frame[columns].to_csv(chosen.out, index=False)
     print(f"\n{chosen.out}")
@@ -80,7 +94,9 @@ def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
     panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((4 * batch, CHANNELS, length)).astype(np.float32))
     encoder_shares, loss_shares, rest_shares, steps = [], [], [], []
     for round_ in range(rounds):
-        plan, _ = tsrep.make_plan({"method": "ts2vec", "training": {"steps": 6, "batch_size": batch, "log_every": 1000}, "seed": round_})
+        plan, _ = tsrep.make_plan(
+            {"method": "ts2vec", "training": {"steps": 6, "batch_size": batch, "log_every": 1000}, "seed": round_}
+        )
         prepared = tsrep.prepare(panel, plan)
         method, clock = tsrep.build(plan, prepared.shape), Clock()
         method.view = Recorder(method.view)
@@ -93,7 +109,10 @@ def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
             upstream = [torch.ones_like(e.steps) for e in made.values()]
             torch.autograd.backward([e.steps for e in made.values()], upstream)
             encoder += time.perf_counter() - begin
-            kept = {n: tsrep.Embedding(e.steps.detach().requires_grad_(), e.pooled.detach(), e.series) for n, e in made.items()}
+            kept = {
+                n: tsrep.Embedding(e.steps.detach().requires_grad_(), e.pooled.detach(), e.series)
+                for n, e in made.items()
+            }
             begin = time.perf_counter()
             value, _, _ = method.loss(phase, views, kept, tsrep.World().gather(batch))
             value.backward()
@@ -106,7 +125,13 @@ def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
         rest_shares.append((whole - encoder - loss) / encoder)
     shape = f"{batch}x{length}"
     tell("step of ts2vec", shape, 1e3 * statistics.median(steps), "ms", statistics.median(steps))
-    tell("encoder, forward and backward", shape, 1e3 * statistics.median(encoder_shares), "ms", statistics.median(encoder_shares))
+    tell(
+        "encoder, forward and backward",
+        shape,
+        1e3 * statistics.median(encoder_shares),
+        "ms",
+        statistics.median(encoder_shares),
+    )
     tell("loss / encoder", shape, statistics.median(loss_shares), "ratio")
     tell("all the rest of the step / encoder (at most .1)", shape, statistics.median(rest_shares), "ratio")
 
@@ -130,7 +155,9 @@ def loss_costs(rounds: int, tell: Callable) -> None:
         grads = {}
         for round_ in range(rounds + 1):
             for kind in times:
-                left, right = (torch.randn(batch, 320, length, generator=torch.Generator().manual_seed(i)) * 0.3 for i in (0, 1))
+                left, right = (
+                    torch.randn(batch, 320, length, generator=torch.Generator().manual_seed(i)) * 0.3 for i in (0, 1)
+                )
                 left.requires_grad_(), right.requires_grad_()
                 begin = time.perf_counter()
                 hierarchical(kind, left, right).backward()
@@ -142,7 +169,9 @@ def loss_costs(rounds: int, tell: Callable) -> None:
             tell(f"hierarchical loss, {kind}", shape, 1e3 * statistics.median(taken), "ms", statistics.median(taken))
         ratio = statistics.median(f / p for f, p in zip(times["fused"], times["plain"], strict=True))
         tell("time, fused / plain (at most .5 at 8x600)", shape, ratio, "ratio")
-        tell("largest difference of gradients", shape, 1e6 * float((grads["fused"] - grads["plain"]).abs().max()), "1e-6")
+        tell(
+            "largest difference of gradients", shape, 1e6 * float((grads["fused"] - grads["plain"]).abs().max()), "1e-6"
+        )
     fused, plain = (_memory(kind) for kind in ("fused", "plain"))
     tell("hierarchical loss, fused: memory", "8x600", fused / 2**20, "MiB")
     tell("hierarchical loss, plain: memory", "8x600", plain / 2**20, "MiB")
@@ -189,7 +218,13 @@ def embed_costs(rounds: int, tell: Callable) -> None:
         if round_:
             ratios.append(whole / bare)
             seconds.append(whole)
-    tell("embed / encoder forward (at most 1.1)", "512x128", statistics.median(ratios), "ratio", statistics.median(seconds))
+    tell(
+        "embed / encoder forward (at most 1.1)",
+        "512x128",
+        statistics.median(ratios),
+        "ratio",
+        statistics.median(seconds),
+    )
 
 
 def import_costs(rounds: int, tell: Callable) -> None:

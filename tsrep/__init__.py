@@ -20,6 +20,11 @@ _PUBLIC = {
     "load": "model",
     "Model": "model",
     "untrained": "model",
+    "keep_results": "reporting:keep",
+    "show_results": "evaluation.report:show",
+    "results_markdown": "evaluation.report:markdown",
+    "nearest": "evaluation.retrieve",
+    "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
     "commit": "evaluating",
     "training_pictures": "pictures:of_training",
@@ -59,6 +64,8 @@ if TYPE_CHECKING:
     from tsrep.distributed import World as World
     from tsrep.errors import InputError as InputError
     from tsrep.evaluating import commit as commit, evaluate as evaluate
+    from tsrep.evaluation.report import markdown as results_markdown, show as show_results
+    from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.fitting import (
         bar as bar,
         build as build,
@@ -76,6 +83,8 @@ if TYPE_CHECKING:
     from tsrep.pairs import Pairs as Pairs
     from tsrep.pictures import of_training as training_pictures
     from tsrep.plan import Plan as Plan
+    from tsrep.reporting import keep as keep_results
+    from tsrep.plots.neighbours import neighbours as neighbours_picture
     from tsrep.plan import make as make_plan
     from tsrep.plan import read as read_plan
     from tsrep.plan import to_dict as plan_dict

@@ -26,7 +26,7 @@ def write(
         f"# {method} on {data['name'] or 'data from memory'}",
         f"A `{encoder}` encoder trained without labels by `{method}`: a window of {len(data['channels'])} channels in, "
         f"{features} numbers out.",
-        "```python\nimport tsrep\n\nmodel = tsrep.load(\"PATH OF THIS FOLDER\")\nZ = model.embed(X)  # (n, channel, time) -> "
+        '```python\nimport tsrep\n\nmodel = tsrep.load("PATH OF THIS FOLDER")\nZ = model.embed(X)  # (n, channel, time) -> '
         f"(n, {features}) float32\n```",
         "## Data",
         _list(
@@ -43,7 +43,9 @@ def write(
         _first_paragraphs(type(plan.method)) + "\n\nEncoder: " + registry.summary(type(plan.encoder)),
         _training(plan, history),
         "## Results",
-        _table(results) if results else "Not evaluated yet: `tsrep evaluate PATH DATA --task classify` writes this section.",
+        _table(results)
+        if results
+        else "Not evaluated yet: `tsrep evaluate PATH DATA --task classify` writes this section.",
         "## Limits",
         "- It knows windows like those it was trained on: the same sensors, units, rate and placement.\n"
         f"- Windows much longer than {data['length']} steps see more context in a step than there was in training.\n"
@@ -61,7 +63,11 @@ def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:
     last = history[-1]
     numbers = [f"{name} {last[name]:.3g}" for name in ("alignment", "uniformity", "rank", "validation") if name in last]
     loss = sum(value for name, value in last.items() if name.startswith("loss/"))
-    return f"Trained for {last['step']:.0f} steps, seed {plan.seed}. At the end: " + ", ".join([f"loss {loss:.4g}", *numbers]) + "."
+    return (
+        f"Trained for {last['step']:.0f} steps, seed {plan.seed}. At the end: "
+        + ", ".join([f"loss {loss:.4g}", *numbers])
+        + "."
+    )
 
 
 def _table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -74,7 +80,9 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
     lines = ["| " + " | ".join([*keys, "value", "seeds"]) + " |", "|" + " --- |" * (len(keys) + 2)]
     for row in told.itertuples():
         spread = f" ± {row.std:.3f}" if row.count > 1 else ""
-        lines.append("| " + " | ".join(str(getattr(row, key)) for key in keys) + f" | {row.mean:.3f}{spread} | {row.count} |")
+        lines.append(
+            "| " + " | ".join(str(getattr(row, key)) for key in keys) + f" | {row.mean:.3f}{spread} | {row.count} |"
+        )
     return "\n".join(lines)
 
 

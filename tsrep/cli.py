@@ -31,19 +31,25 @@ def fit(
     method: Annotated[str | None, typer.Option(help="See `tsrep methods`.")] = None,
     encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, tsai(NAME).")] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes on a Ray cluster; 0: this process, without Ray.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes on a Ray cluster; 0: this process, without Ray.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Same seed, same bits.")] = None,
     mlflow: Annotated[bool, typer.Option("--mlflow", help="Track the run in MLflow.")] = False,
-    register: Annotated[str | None, typer.Option(help="Register the model in MLflow under this name (champion).")] = None,
+    register: Annotated[
+        str | None, typer.Option(help="Register the model in MLflow under this name (champion).")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
 ) -> None:
     """Learn an encoder from windows without labels."""
     from tsrep.fitting import run
 
     said = {"data.name": data, "method": method, "encoder": encoder, "out": out, "workers": workers, "seed": seed}
-    flags = [f"{key}={value}" for key, value in said.items() if value is not None]
+    flags = [
+        f"{key}={json.dumps(value)}" for key, value in said.items() if value is not None
+    ]  # as it is, whatever YAML makes of it
     if register is not None:
-        flags.append(f"observers.mlflow.register={register}")
+        flags.append(f"observers.mlflow.register={json.dumps(register)}")
     elif mlflow:
         flags.append("observers.mlflow={}")
     plan, _ = _plan(what, flags)
@@ -83,7 +89,9 @@ def embed(
 
     write_to = write(out)  # refuses an unknown ending before any work
     if pool == "steps":
-        raise InputError("expected one embedding for each window, pool 'steps' gives many; use model.embed(X, pool='steps')")
+        raise InputError(
+            "expected one embedding for each window, pool 'steps' gives many; use model.embed(X, pool='steps')"
+        )
     loaded = load(model)
     panel, _ = source(DataPlan(name=data, stream=stream))
     write_to(panel, loaded.embed(panel, pool))
@@ -97,29 +105,23 @@ def evaluate(
     task: Annotated[str, typer.Option(help="classify, cluster or retrieve.")] = "classify",
     probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
     seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")
+    ] = None,
 ) -> None:
     """Measure a model on labelled data, beside a random encoder, MiniRocket and catch22 on the same split."""
-    from tsrep import pictures
     from tsrep.evaluating import PROBES
     from tsrep.evaluating import evaluate as measure
     from tsrep.evaluation import report
     from tsrep.model import load
+    from tsrep.reporting import keep
 
     loaded = load(model)
-    found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=lambda text: _say(f"[dim]{text}[/]"))
+    found = measure(
+        loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=lambda text: _say(f"[dim]{text}[/]")
+    )
     report.show(found.table, f"{task} on {data}")
-    local = Path(model).is_dir()
-    folder = out or (Path(model) / "evaluation" if local else Path("evaluation"))
-    folder.mkdir(parents=True, exist_ok=True)
-    name = Path(data).stem.replace(":", "-")
-    found.table.to_csv(folder / f"{name}-{task}.csv", index=False)
-    written = pictures.write(pictures.of_evaluation(loaded, found) | pictures.of_training(loaded), folder / f"{name}-{task}")
-    if local:
-        kept = [line for line in loaded.results if (line["dataset"], line["setting"]) != (name, task)]
-        loaded.results = kept + json.loads(found.table.to_json(orient="records"))
-        loaded.save(model)
-    _say("table and pictures: " + ", ".join(str(path) for path in [folder / f"{name}-{task}.csv", *written]))
+    _say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
 
 
 @app.command()
@@ -153,18 +155,24 @@ def datasets(
     """Every data set of the catalogue: shape, rate, classes, split, licence, and whether it is here."""
     from tsrep.data import catalogue
 
-    table = _table("data sets", "name", "task", "series × channels × steps", "rate", "classes", "split", "licence", "here")
+    table = _table(
+        "data sets", "name", "task", "series × channels × steps", "rate", "classes", "split", "licence", "here"
+    )
     for entry in catalogue.entries():
         if here and not entry.here:
             continue
         rate = f"{entry.rate:g} Hz" if entry.rate else "–"
         classes = str(len(entry.classes)) if entry.classes else "–"
         names = "\n".join(entry.names)
-        table.add_row(names, entry.task, entry.shape, rate, classes, entry.split, entry.licence, "yes" if entry.here else "no")
+        table.add_row(
+            names, entry.task, entry.shape, rate, classes, entry.split, entry.licence, "yes" if entry.here else "no"
+        )
     _print(table)
     missing = [entry.name for entry in catalogue.entries() if not entry.here]
     if missing and not here:
-        _say(f"{len(missing)} are not here: set TSREP_DATA to a folder that holds them; `tsrep.load_dataset` says who publishes each")
+        _say(
+            f"{len(missing)} are not here: set TSREP_DATA to a folder that holds them; `tsrep.load_dataset` says who publishes each"
+        )
 
 
 @plan_app.command()
@@ -197,7 +205,7 @@ def main() -> None:
     except Exception as error:
         if hasattr(error, "signum"):  # tsrep.training.Interrupted, without importing torch for --help
             _fail(str(error), 128 + error.signum)
-        if hasattr(error, "format_message"):  # a usage error of click
+        if hasattr(error, "format_message"):  # a usage error of click; without a message it has shown the help
             _fail(error.format_message(), 2)
         if type(error).__name__ == "Abort":
             _fail("aborted", 130)
@@ -237,8 +245,10 @@ def _say(text: str) -> None:
 
 def _fail(text: str, code: int) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
-    Console(stderr=True, highlight=False, soft_wrap=True).print("[red]error:[/]", text, markup=True)
+    if text:
+        Console(stderr=True, highlight=False, soft_wrap=True).print("[red]error:[/]", escape(text))
     sys.exit(code)
 
 

@@ -27,6 +27,7 @@ from tsrep.evaluation.retrieve import retrieve
 from tsrep.evaluation.tidy import tidy
 from tsrep.fitting import run
 from tsrep.model import Model, untrained
+from tsrep.plan import Plan
 
 TASKS = ("classify", "cluster", "retrieve")
 PROBES = ("linear", "knn1", "svm")
@@ -88,7 +89,7 @@ def evaluate(
     for number in range(seeds):
         seed = model.plan.seed + number
         progress(f"seed {seed}: {method}")
-        trained = model if number == 0 else run(replace(model.plan, seed=seed, out=None, observers={}, workers=0), train)
+        trained = model if number == 0 else run(_again(model.plan, seed), train)
         features: dict[str, Features] = {}
         seconds: dict[str, float] = {}
         begin = time.perf_counter()
@@ -128,13 +129,23 @@ def commit() -> str:
     here = Path(__file__).parent
     try:
         told = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+            ["git", "-C", str(here), "rev-parse", "--short", "HEAD"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
         )
         return told.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         from tsrep import __version__
 
         return __version__
+
+
+def _again(plan: Plan, seed: int) -> Plan:
+    """The plan under another seed, for windows that are at hand, and without a trace."""
+    data = replace(plan.data, name=None, stream=None, window=None, hop=None)
+    return replace(plan, data=data, seed=seed, out=None, observers={}, workers=0)
 
 
 def _without_probe(
@@ -156,7 +167,16 @@ def _without_probe(
             numbers, reads = retrieve(right, test.label, left, train.label, k=k, seed=common["seed"]), "cosine"
         took = time.perf_counter() - begin + seconds[method]
         for metric, value in numbers.items():
-            rows.append({"method": method, "encoder": encoder[method], "features": reads, "metric": metric, "value": value, "seconds": took})
+            rows.append(
+                {
+                    "method": method,
+                    "encoder": encoder[method],
+                    "features": reads,
+                    "metric": metric,
+                    "value": value,
+                    "seconds": took,
+                }
+            )
     return tidy(rows, setting=task, **common)
 
 
@@ -194,7 +214,7 @@ def _like_training(panel: Panel, model: Model) -> Panel:
     """Windows as in training, where the model was trained on windows of longer series."""
     data = model.plan.data
     if data.window is not None and panel.length > data.window:
-        return windows(panel, data.window, data.hop)
+        return windows(panel, data.window, data.hop, keep_short=True)  # a series shorter than a window is measured too
     return panel
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,15 +22,15 @@ from tsrep.data.scaling import Scaler
 from tsrep.data.splits import by_rows, by_subject
 from tsrep.data.windows import windows
 from tsrep.distributed import World
-from tsrep.errors import InputError
+from tsrep.errors import InputError, nearest
 from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
 from tsrep.model import Described, Model, inputs_to_keep, load
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
-from tsrep.series import Series
-from tsrep.training import Observer, train
+from tsrep.series import STREAM, Series
+from tsrep.training import Observer, device_of, train
 
 LONGEST = 3000
 """Steps of a series that is trained on whole; longer ones are windowed (the longest of TS2Vec)."""
@@ -70,7 +71,7 @@ def fit(
     content: dict[str, Any] = {"method": method, "encoder": encoder, "training": training, "seed": seed}
     content["data"] = {"name": str(X) if isinstance(X, str | Path) else None, "window": window, "hop": hop}
     content |= {"out": None if out is None else str(out), "workers": workers}
-    content["observers"] = {name: dict(settings) for name, settings in (observers or {}).items()}
+    content["observers"] = {} if observers is None else observers
     made, _ = plans.make(content)
     return run(made, None if isinstance(X, str | Path) else X, progress=progress, resume=resume)
 
@@ -79,20 +80,28 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
     """Carry out a plan, here or on a cluster. X: the data, where the plan names none."""
     panel, licence = source(plan.data, X)
     prepared = prepare(panel, plan, licence)
+    rehearse(plan, prepared)
     folder = _free(plan, resume)
     if plan.workers:
         model: Model = plugin("launchers", "ray")(plan, panel, licence=licence, progress=progress, resume=resume)
         return model
+    device_of(plan.training.device)
+    watching = [*([bar(plan)] if progress else []), *observers_of(plan, panel)]
     if folder is not None:
         plans.write(plan, folder)
-    watching = [*([bar(plan)] if progress else []), *observers_of(plan, panel)]
     model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
     return finish(model, folder, watching)
 
 
 def observers_of(plan: Plan, panel: Panel) -> list[Observer]:
     """The observers that a plan names, ready to watch."""
-    return [plugin("observers", name)(plan=plan, panel=panel, **settings) for name, settings in plan.observers.items()]
+    kinds = {name: plugin("observers", name) for name in plan.observers}
+    for name, kind in kinds.items():
+        known = [key for key in inspect.signature(kind).parameters if key not in ("plan", "panel")]
+        for key in plan.observers[name]:
+            if key not in known:
+                raise InputError(f"unknown setting '{key}' of the observer '{name}'; {nearest(key, known)}")
+    return [kind(plan=plan, panel=panel, **plan.observers[name]) for name, kind in kinds.items()]
 
 
 def finish(model: Model, folder: Path | None, observers: Sequence[Observer]) -> Model:
@@ -121,7 +130,9 @@ def source(data: DataPlan, X: Any = None) -> tuple[Panel, str | None]:
     """The panel that a plan names or that was given, and its licence where that is known."""
     if data.name is None:
         if X is None:
-            raise InputError("expected data: give X, or name a data set or file in the plan (data.name); `tsrep datasets` lists them")
+            raise InputError(
+                "expected data: give X, or name a data set or file in the plan (data.name); `tsrep datasets` lists them"
+            )
         return as_panel(X, stream=data.stream), None
     if data.name in catalogue.names() or not Path(data.name).suffix:
         name = data.name if data.stream is None else f"{data.name}:{data.stream}"
@@ -134,8 +145,15 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
     """Cut, split off the validation part, fit the scaling on the rest. Raises InputError for data that cannot be learned from."""
     cut = _windowed(panel, plan.data)
     if len(cut) < 2:
-        raise InputError("expected at least two windows to contrast, got one; set data.window to cut a long series into windows")
+        raise InputError(
+            "expected at least two windows to contrast, got one; set data.window to cut a long series into windows"
+        )
     train, held = _hold_out(cut, plan.training.validation, plan.seed)
+    if held is not None and min(len(train), len(held)) < 2:
+        raise InputError(
+            f"expected at least two windows on each side of the validation split, got {len(train)} and {len(held)}: one alone has "
+            "nothing to contrast with; change training.validation or cut more windows"
+        )
     scaler = Scaler.fit(train) if plan.data.normalise else Scaler.identity(train.values.shape[1])
     kept = train.channels
     return Prepared(
@@ -155,6 +173,12 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
         ),
         check=inputs_to_keep(train),
     )
+
+
+def rehearse(plan: Plan, prepared: Prepared) -> None:
+    """Build the method and draw views of two series, so that whatever refuses the data refuses before anything is written."""
+    method = build(plan, prepared.shape)
+    method.view({STREAM: prepared.train.rows(slice(2))}, randomness.generator(plan.seed, randomness.VIEWS, 0, 0))
 
 
 def build(plan: Plan, shape: DataShape) -> Method:
@@ -200,8 +224,8 @@ def resume(folder: str | Path, *, progress: bool = False) -> Model:
     where = Path(folder)
     if not (where / "plan.yaml").is_file():
         raise InputError(f"expected the folder of a run, found no plan.yaml in {folder}")
-    if (where / "weights.safetensors").is_file():
-        return load(where)
+    if (where / "weights.safetensors").is_file() and not (where / "checkpoint.safetensors").is_file():
+        return load(where)  # with both, saving was cut short
     made = replace(plans.read(where / "plan.yaml")[0], out=str(where))
     if made.data.name is None:
         raise InputError(
@@ -262,7 +286,9 @@ def _free(plan: Plan, resume: bool) -> Path | None:
         _checkpoint(folder)
         return folder
     if folder.is_dir() and (folder / "checkpoint.safetensors").is_file():
-        raise InputError(f"{folder} holds a run that was stopped; continue with `tsrep resume {folder}`, or choose another folder")
+        raise InputError(
+            f"{folder} holds a run that was stopped; continue with `tsrep resume {folder}`, or choose another folder"
+        )
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"expected an empty folder for the run, {folder} holds files; choose another or remove it")
     return folder

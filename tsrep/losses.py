@@ -44,13 +44,15 @@ def decoupled(pairs: AnyPairs, sharpness: float | None = None) -> Tensor:
 
     Yeh et al. 2022, arXiv:2110.06848, eq. 5. `sharpness` σ weighs the positive by w_i = 2 − n·softmax_i(p_i / σ) with the softmax
     over the anchors of each of the two views and p_i free of the temperature (the "DCLW" of the paper, eq. 6, σ = .5);
-    then `sharpness` must be given divided by the temperature, as the score is. None: w_i = 1. May be negative.
+    then `sharpness` must be given divided by the temperature, as the score is. None: w_i = 1. May be negative. An anchor that
+    has nothing to repel is attracted alone: its first term is zero.
     """
     dense = pairs.dense()
     score = _full(dense.score)
     positive = _positive(score, dense)
     weight = 1.0 if sharpness is None else 2.0 - _softmax_of_views(positive.detach() / sharpness)
-    return torch.logsumexp(score + _log(dense.repel), -1) - weight * positive
+    negatives, crowded = _negative(score, dense)
+    return torch.where(crowded, negatives, 0.0) - weight * positive
 
 
 def debiased(pairs: AnyPairs, prior: float = 0.1, temperature: float = 0.5) -> Tensor:
@@ -62,14 +64,15 @@ def debiased(pairs: AnyPairs, prior: float = 0.1, temperature: float = 0.5) -> T
     dense = pairs.dense()
     score = _full(dense.score)
     positive = _positive(score, dense)
-    negatives = torch.logsumexp(score + _log(dense.repel), -1)
-    count = dense.repel.sum(-1).expand_as(positive)
+    negatives, crowded = _negative(score, dense)
+    count = torch.where(crowded, dense.repel.sum(-1), 1.0)
     floor = count.log() - 1.0 / temperature
     if prior > 0:
-        ratio = torch.exp(math.log(prior) + count.log() + positive - negatives)  # what is subtracted, as a share
-        left = torch.log1p(-ratio.clamp(max=1.0 - torch.finfo(score.dtype).eps)) + negatives - math.log1p(-prior)
-        negatives = torch.where(ratio < 1.0, left, torch.full_like(left, float("-inf")))
-    return torch.logaddexp(positive, torch.maximum(negatives, floor)) - positive
+        share = math.log(prior) + count.log() + positive - negatives  # log of what is subtracted, as a share
+        ratio = torch.exp(share.clamp(max=0.0)).clamp(max=1.0 - torch.finfo(score.dtype).eps)
+        left = torch.log1p(-ratio) + negatives - math.log1p(-prior)
+        negatives = torch.where(share < 0.0, left, torch.full_like(left, float("-inf")))
+    return torch.where(crowded, torch.logaddexp(positive, torch.maximum(negatives, floor)) - positive, 0.0)
 
 
 def sigmoid(pairs: AnyPairs, bias: float = -10.0) -> Tensor:
@@ -113,6 +116,13 @@ def _positive(score: Tensor, pairs: Pairs) -> Tensor:
     return torch.logsumexp(score + _log(_some(pairs.attract)), -1)
 
 
+def _negative(score: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
+    """log Σ_j r_ij e^{s_ij}, and for which anchors that is a sum over anything; elsewhere it is finite and means nothing."""
+    crowded = (pairs.repel > 0).any(-1).expand(score.shape[:-1])
+    repel = torch.where(crowded[..., None], pairs.repel, torch.ones_like(score))
+    return torch.logsumexp(score + _log(repel), -1), crowded
+
+
 def _softmax_of_views(score: Tensor) -> Tensor:
     """n · softmax over the n anchors of each view; the anchors are the two views, one after the other."""
     halves = score.unflatten(-1, (2, -1))
@@ -138,21 +148,24 @@ class _TwinContrast(torch.autograd.Function):
 
     With p_ij = e^{s_ij} / Σ e^{s_ik} and upstream gradient g_i the gradient of the scores is W_ij = g_i (p_ij − [j = pos(i)]).
     When the anchors are the candidates, s is symmetric and ∂z = (W + Wᵀ) z: one product. Otherwise ∂anchors = W c and
-    ∂candidates = Wᵀ a. Only p is kept.
+    ∂candidates = Wᵀ a. One matrix is kept.
     """
 
     @staticmethod
-    def forward(ctx: Any, pool: Tensor, others: Tensor | None, itself: Tensor, positive: Tensor, alive: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, pool: Tensor, others: Tensor | None, itself: Tensor, positive: Tensor, alive: Tensor | None
+    ) -> Tensor:
         group = pool.shape[:-2]
         anchors = pool.reshape(-1, *pool.shape[-2:])
         candidates = anchors if others is None else others.reshape(-1, *others.shape[-2:])
         n, m = anchors.shape[1], candidates.shape[1]
         dead = None if alive is None else ~alive.reshape(-1, m // 2).repeat(1, 2)
         line = torch.arange(n, device=pool.device)
-        share = pool.new_empty(anchors.shape[0], n, m)
+        raised = pool.new_empty(anchors.shape[0], n, m)  # e^{s − top}, the one matrix that is kept
+        total = pool.new_empty(anchors.shape[0], n)
         loss = pool.new_empty(anchors.shape[0], n)
-        for block in _blocks(share.shape):
-            score = torch.bmm(anchors[block], candidates[block].mT)
+        for block in _blocks(raised.shape):
+            score = torch.bmm(anchors[block], candidates[block].mT, out=raised[block])
             toward = score[:, line, positive]
             score[:, line, itself] = float("-inf")
             if dead is not None:
@@ -160,34 +173,31 @@ class _TwinContrast(torch.autograd.Function):
             top = score.amax(-1)
             if dead is not None:
                 top.clamp_(min=torch.finfo(top.dtype).min)  # a group with nobody alive
-            torch.exp(score.sub_(top[..., None]), out=share[block])
-            total = share[block].sum(-1)
+            torch.sum(score.sub_(top[..., None]).exp_(), -1, out=total[block])
             if dead is not None:
-                total.clamp_(min=torch.finfo(total.dtype).tiny)
-            share[block].div_(total[..., None])
-            loss[block] = total.log_().add_(top).sub_(toward)
+                total[block].clamp_(min=torch.finfo(total.dtype).tiny)
+            loss[block] = total[block].log().add_(top).sub_(toward)
+        gone = None
         if dead is not None:
             gone = dead[:, itself]
             loss.masked_fill_(gone, 0.0)
-        else:
-            gone = None
-        ctx.save_for_backward(pool, others, share, itself, positive, gone)
+        ctx.save_for_backward(pool, others, raised, total, positive, gone)
         return loss.reshape(*group, n)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor | None, None, None, None]:
-        pool, others, share, _, positive, gone = ctx.saved_tensors
+        pool, others, raised, total, positive, gone = ctx.saved_tensors
         anchors = pool.reshape(-1, *pool.shape[-2:])
         candidates = None if others is None else others.reshape(-1, *others.shape[-2:])
-        upstream = upstream.reshape(share.shape[:2])
+        upstream = upstream.reshape(total.shape)
         if gone is not None:
             upstream = upstream.masked_fill(gone, 0.0)
-        line = torch.arange(share.shape[1], device=pool.device)
+        line = torch.arange(total.shape[1], device=pool.device)
         to_anchors = torch.empty_like(anchors)
         to_candidates = None if candidates is None else torch.empty_like(candidates)
-        for block in _blocks(share.shape):
-            pull = share[block] * upstream[block, :, None]
+        for block in _blocks(raised.shape):
+            pull = raised[block] * (upstream[block] / total[block])[:, :, None]
             pull[:, line, positive] -= upstream[block]
             if candidates is None or to_candidates is None:
                 to_anchors[block] = torch.bmm(pull + pull.mT, anchors[block])

@@ -130,6 +130,8 @@ class Method(nn.Module):
         for phase in phases:
             parts += [m for term in phase.terms.values() if isinstance(term, Term) for m in term.modules()]
             parts += [term for term in phase.terms.values() if isinstance(term, nn.Module)]
+        known = {m for part in (encoder, head, *parts) if part is not None for m in part.modules()}
+        parts += [m for phase in phases for m in phase.moves if m not in known]
         self.parts = nn.ModuleList(dict.fromkeys(parts))
 
     def embed(self, views: Views) -> dict[str, Embedding]:
@@ -139,7 +141,9 @@ class Method(nn.Module):
         if len(names) == 2 and alike:
             joined = self._embed(views[names[0]].cat(views[names[1]]))
             n = len(views[names[0]])
-            return {name: _part(joined, s, views[name]) for name, s in zip(names, (slice(n), slice(n, None)), strict=True)}
+            return {
+                name: _part(joined, s, views[name]) for name, s in zip(names, (slice(n), slice(n, None)), strict=True)
+            }
         return {name: self._embed(view) for name, view in views.items()}
 
     def loss(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, checkpoint, plan, randomness
+from tsrep import card, checkpoint, plan, randomness, registry
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
@@ -50,7 +50,7 @@ class Described:
     licence: str | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class Model:
     """An encoder with all it needs to be used: scaling, the data it knows, and how it came about.
 
@@ -71,6 +71,11 @@ class Model:
     history: list[dict[str, float]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
+        data = self.data.name or "data from memory"
+        return f"Model({method} on {data}, {encoder}: {len(self.data.channels)} channels -> {self.features} numbers)"
+
     @property
     def features(self) -> int:
         """Width of an embedding."""
@@ -87,8 +92,6 @@ class Model:
         known = (None, "steps", *POOLS)
         if pool not in known:
             raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
-        if len(X) == 0:
-            raise InputError("expected at least one window to embed, got none")
         panel = as_panel(X)
         check_channels(panel, self.data.channels)
         return self._embed(self.scaler.transform(panel.values), pool, batch_size)
@@ -163,15 +166,21 @@ def load(path: str | Path) -> Model:
     folder = _folder(path)
     for name in FILES:
         if not (folder / name).is_file():
-            raise InputError(f"expected a tsrep model in {path}, found no {name} there; it holds a run that is not finished, or is damaged")
+            raise InputError(
+                f"expected a tsrep model in {path}, found no {name} there; it holds a run that is not finished, or is damaged"
+            )
     made = plan.read(folder / "plan.yaml")[0]
     held = _json(folder / "data.json")
     if held.get("format") != FORMAT:
-        raise InputError(f"expected model format {FORMAT}, got {held.get('format')} in {path}; use the tsrep version that saved it")
+        raise InputError(
+            f"expected model format {FORMAT}, got {held.get('format')} in {path}; use the tsrep version that saved it"
+        )
     try:
         scaler = Scaler.from_dict(held["scaler"])
         content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
-        data = plan.checked(Described, {k: v for k, v in content.items() if k not in ("scaler", "format", "versions")}, "data.json")
+        data = plan.checked(
+            Described, {k: v for k, v in content.items() if k not in ("scaler", "format", "versions")}, "data.json"
+        )
     except (KeyError, TypeError) as error:
         raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
     with randomness.seeded(made.seed, randomness.WEIGHTS):
@@ -180,11 +189,23 @@ def load(path: str | Path) -> Model:
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:
-        raise InputError(f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}") from error
+        raise InputError(
+            f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
+        ) from error
     stored, _ = checkpoint.load(folder / "check.safetensors")
     if set(stored) != {"inputs", "embeddings"}:
-        raise InputError(f"expected inputs and embeddings in {folder / 'check.safetensors'}, got {', '.join(sorted(stored))}")
-    model = Model(encoder.eval(), made, scaler, data, stored["inputs"].numpy(), _lines(folder / "history.jsonl"), _lines(folder / "results.jsonl"))
+        raise InputError(
+            f"expected inputs and embeddings in {folder / 'check.safetensors'}, got {', '.join(sorted(stored))}"
+        )
+    model = Model(
+        encoder.eval(),
+        made,
+        scaler,
+        data,
+        stored["inputs"].numpy(),
+        _lines(folder / "history.jsonl"),
+        _lines(folder / "results.jsonl"),
+    )
     _prove(model, stored["embeddings"].numpy(), path)
     return model
 
@@ -217,7 +238,9 @@ def versions() -> dict[str, str]:
 def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
     made = model.embed(model.check)
     if made.shape != expected.shape:
-        raise InputError(f"expected embeddings of shape {expected.shape} from the model in {path}, got {made.shape}: it is damaged")
+        raise InputError(
+            f"expected embeddings of shape {expected.shape} from the model in {path}, got {made.shape}: it is damaged"
+        )
     difference = float(np.max(np.abs(made - expected) / (1.0 + np.abs(expected))))
     if not difference <= TOLERANCE:
         raise InputError(
@@ -269,5 +292,3 @@ def _span(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(len(values), np.int64), np.full(len(values), values.shape[2])
     seen = ~np.isnan(values).all(axis=1)
     return seen.argmax(axis=1), values.shape[2] - seen[:, ::-1].argmax(axis=1)
-
-

@@ -39,7 +39,9 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
     from tsrep.plots.map import embedding_map
     from tsrep.plots.scores import scores
 
-    figures = {"map": embedding_map(evaluation.embeddings[1], evaluation.test.label, title=f"{_title(model)}: test windows")}
+    figures = {
+        "map": embedding_map(evaluation.embeddings[1], evaluation.test.label, title=f"{_title(model)}: test windows")
+    }
     method = registry.name_of("methods", model.plan.method)
     for outcome in evaluation.found:
         if outcome.method == method:

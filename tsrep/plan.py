@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -60,6 +61,9 @@ class Plan:
 ROOMS = {"method": ("methods", "ts2vec"), "encoder": ("encoders", "dilated")}
 """section -> the room its choices live in, and the choice made when the plan makes none."""
 
+_short = reprlib.Repr()  # of what was given: a file may hold anything
+_short.maxstring = _short.maxother = 120
+
 Given = dict[str, tuple[Any, str]]
 """dotted key -> (value, where it was said)."""
 
@@ -70,16 +74,22 @@ def read(path: str | Path, overrides: Iterable[str] = ()) -> tuple[Plan, Given]:
 
     file = Path(path)
     if not file.is_file():
-        hint = nearest(file.name, [p.name for p in file.parent.glob("*.y*ml")]) if file.parent.is_dir() else "no such folder"
+        hint = (
+            nearest(file.name, [p.name for p in file.parent.glob("*.y*ml")])
+            if file.parent.is_dir()
+            else "no such folder"
+        )
         raise InputError(f"expected a plan, found no file {path}; {hint}")
     if file.stat().st_size > 2**20:
         raise InputError(f"expected a plan of at most 1 MiB, got {file.stat().st_size} bytes: {path}")
     try:
         content = yaml.safe_load(file.read_text()) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"expected YAML in {path}: {error}") from error
     if not isinstance(content, Mapping):
-        raise InputError(f"expected a plan with keys {', '.join(f.name for f in fields(Plan))} in {path}, got {content!r}")
+        raise InputError(
+            f"expected a plan with keys {', '.join(f.name for f in fields(Plan))} in {path}, got {_short.repr(content)}"
+        )
     return make(content, overrides, said=str(path))
 
 
@@ -164,6 +174,7 @@ def schema() -> dict[str, Any]:
         "workers": {"type": "integer", "minimum": 0, "default": 0},
         "observers": {"type": "object", "additionalProperties": {"type": "object"}, "default": {}},
     }
+    properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
     for name in properties:
         properties[name]["description"] = texts[name]
     return {
@@ -189,9 +200,13 @@ def _flatten(given: Given, key: str, value: Any, said: str) -> None:
         if key == "data" and isinstance(value, str):
             value = {"name": value}
         if not isinstance(value, Mapping):
-            raise InputError(f"expected keys and values under '{key}', got {value!r} ({said})")
+            raise InputError(f"expected keys and values under '{key}', got {_short.repr(value)} ({said})")
         for name, inner in value.items():
             given[f"{key}.{name}"] = (inner, said)
+    elif key == "observers":
+        if isinstance(value, Mapping):  # `mlflow:` alone has no settings
+            value = {str(name): {} if settings is None else settings for name, settings in value.items()}
+        given[key] = ({} if value is None else value, said)
     else:
         given[key] = (value, said)
 
@@ -211,8 +226,11 @@ def _override(given: Given, text: str) -> None:
             del given[former]
     if key.startswith("observers."):
         _, name, *rest = key.split(".")
-        held = {k: dict(v) for k, v in given.get("observers", ({}, ""))[0].items()}
-        held.setdefault(name, {}).update({".".join(rest): parsed} if rest else parsed or {})
+        held = given.get("observers", ({}, ""))[0]
+        held = dict(held) if isinstance(held, Mapping) else {}
+        more = {".".join(rest): parsed} if rest else {} if parsed is None else parsed
+        settings = held.get(name)
+        held[name] = {**settings, **more} if isinstance(settings, Mapping) and isinstance(more, Mapping) else more
         key, parsed = "observers", held
     _flatten(given, key.strip(), parsed, "command line")
 
@@ -256,7 +274,7 @@ def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         key = prefix + ".".join(str(part) for part in first["loc"] if isinstance(part, str) and part in known)
-        raise InputError(f"plan key '{key}': {first['msg'].lower()}, got {first['input']!r}") from error
+        raise InputError(f"plan key '{key}': {first['msg'].lower()}, got {_short.repr(first['input'])}") from error
 
 
 def _plain(value: Any) -> Any:

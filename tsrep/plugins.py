@@ -1,11 +1,13 @@
 """Where other packages plug in: the core never imports an integration, it asks the installed ones by name.
 
-Groups of entry points: `tsrep.launchers` (plan, panel, observers) -> Model, trains on a cluster; `tsrep.observers` (settings) -> Observer;
-`tsrep.sources` (address) -> folder of a saved model, chosen by the scheme of the address, as in `models:/name@champion`.
+Groups of entry points: `tsrep.launchers` (plan, panel) -> Model, trains on a cluster; `tsrep.observers` (settings) -> Observer;
+`tsrep.sources` (address) -> folder of a saved model, chosen by the scheme of the address, as in `models:/name@champion`;
+`tsrep.reporters` (path of a model, table, figures), told of every evaluation; `tsrep.servers` (path of a model, host, port).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -20,4 +22,15 @@ def plugin(group: str, name: str) -> Any:
     try:
         return known[name].load()
     except ImportError as error:
-        raise InputError(f"{group[:-1]} '{name}' needs a package that is missing ({error}); pip install 'tsrep[all]'") from error
+        raise InputError(
+            f"{group[:-1]} '{name}' needs a package that is missing ({error}); pip install 'tsrep[all]'"
+        ) from error
+
+
+def every(group: str) -> Iterator[Any]:
+    """All objects registered under `tsrep.<group>`, those whose package is missing left out."""
+    for point in sorted(entry_points(group=f"tsrep.{group}"), key=lambda point: point.name):
+        try:
+            yield point.load()
+        except ImportError:
+            continue

@@ -35,7 +35,7 @@ def choice(room: str, name: str) -> type:
 
 
 def spoken(room: str, text: str) -> dict[str, Any]:
-    """"ts2vec" -> {name: ts2vec};  "tsai(TSTPlus)" -> {name: tsai, arch: TSTPlus}: the argument is the first field."""
+    """ "ts2vec" -> {name: ts2vec};  "tsai(TSTPlus)" -> {name: tsai, arch: TSTPlus}: the argument is the first field."""
     called = re.fullmatch(r"(\w+)\(\s*['\"]?([\w.\-]+)['\"]?\s*\)", text.strip())
     if not called:
         return {"name": text.strip()}
@@ -67,3 +67,12 @@ def field_texts(kind: type) -> dict[str, str]:
         else:
             current = None
     return {f.name: texts.get(f.name, "") for f in fields(kind)}
+
+
+def methods_table() -> str:
+    """Markdown table of all methods: name, what it does, where it is from. The README holds it between two marks."""
+    lines = ["| method | what it does | source |", "| --- | --- | --- |"]
+    for name, kind in sorted(choices("methods").items()):
+        what, _, source = summary(kind).partition(". ")
+        lines.append(f"| `{name}` | {what} | {source.removesuffix('.')} |")
+    return "\n".join(lines)

@@ -144,4 +144,3 @@ def last_pool(steps: Tensor, extent: Tensor) -> Tensor:
 
 
 POOLS: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {"max": max_pool, "mean": mean_pool, "last": last_pool}
-

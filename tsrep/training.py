@@ -117,7 +117,11 @@ class Interrupted(RuntimeError):
     """SIGINT or SIGTERM came: the state was saved (where there is a folder) and training stopped."""
 
     def __init__(self, signum: int, step: int, path: Path | None) -> None:
-        kept = f"saved at step {step} in {path.parent}; continue with: tsrep resume {path.parent}" if path else "nothing was saved"
+        kept = (
+            f"saved at step {step} in {path.parent}; continue with: tsrep resume {path.parent}"
+            if path
+            else "nothing was saved"
+        )
         super().__init__(f"interrupted by {signal.Signals(signum).name}: {kept}")
         self.signum = signum
 
@@ -150,7 +154,9 @@ class Run:
             for name, optimizer in self.optimizers.items():
                 checkpoint.load_optimizer(optimizer, f"optimizer.{name}", tensors)
         except (RuntimeError, KeyError, ValueError) as error:
-            raise InputError(f"expected a checkpoint of this method and encoder, got another in {path}: {error}") from error
+            raise InputError(
+                f"expected a checkpoint of this method and encoder, got another in {path}: {error}"
+            ) from error
         self.best = {name[5:]: tensor for name, tensor in tensors.items() if name.startswith("best.")}
         self.step, self.best_loss, self.waited = numbers["step"], numbers["best_loss"], numbers["waited"]
         return numbers
@@ -181,7 +187,7 @@ def train(
     Raises FloatingPointError for a loss that is not finite, naming method, phase, step and rows, and Interrupted on a signal.
     """
     world = world or World.current()
-    device, kind = _device(training.device), _kind(training.precision)
+    device, kind = device_of(training.device), _kind(training.precision)
     method.to(device=device, dtype=torch.float64 if kind == torch.float64 else torch.float32).train()
     data, validation = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
     length = training.length(data)
@@ -233,21 +239,29 @@ def train(
 
 
 def _step(
-    run: Run, data: Series, training: Training, length: int, seed: int, world: World, device: torch.device, kind: torch.dtype
+    run: Run,
+    data: Series,
+    training: Training,
+    length: int,
+    seed: int,
+    world: World,
+    device: torch.device,
+    kind: torch.dtype,
 ) -> tuple[dict[str, float], Mapping[str, Embedding]]:
     """One step of every phase whose turn it is: -> numbers for the history, embeddings for the meters."""
     values: dict[str, float] = {"rate": training.rate(run.step, length)}
-    epoch_ends = False
+    batches = training.batches(len(data))
+    epochs = [number * training.accumulate // batches for number in (run.step, run.step + 1)]
     for turn, phase in enumerate(run.method.phases):
         if run.step % phase.every:
             continue
         optimizer = run.optimizers[phase.name]
         optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
+        losses: list[tuple[Tensor, Tensor]] = []
         for part in range(training.accumulate):
             number = run.step * training.accumulate + part
             rows = _rows(len(data), training, seed, number).to(device)
-            epoch_ends |= turn == 0 and (number + 1) % training.batches(len(data)) == 0
             # Every worker draws the views of the joined batch and keeps its own: N workers see what one process sees.
             drawn = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VIEWS, number, turn))
             views = {name: view.rows(world.share(len(view))) for name, view in drawn.items()}
@@ -257,15 +271,17 @@ def _step(
                     embeddings = run.method.embed(views)
                 loss, terms, seen = run.method.loss(phase, views, embeddings, gather)
             (loss / training.accumulate).backward()
+            losses.append((loss.detach(), rows))
             for name, value in {phase.name: loss.detach(), **_several(terms)}.items():
                 totals[name] = totals.get(name, torch.zeros((), device=device)) + value / training.accumulate
         for name, value in totals.items():
             values[name if name != phase.name else f"loss/{name}"] = world.sum(value).item()
         if not math.isfinite(values[f"loss/{phase.name}"]):
+            guilty = [rows for loss, rows in losses if not loss.isfinite()] or [rows for _, rows in losses]
             raise FloatingPointError(
                 f"the loss of method '{run.method.name}', phase '{phase.name}', step {run.step + 1} is "
-                f"{values[f'loss/{phase.name}']} on rows {rows.tolist()}; a lower learning rate, clipping (training.clip=1) or "
-                "a scaled input usually helps"
+                f"{values[f'loss/{phase.name}']} on rows {torch.cat(guilty).tolist()}; "
+                "a lower learning rate, clipping (training.clip=1) or a scaled input usually helps"
             )
         parameters = phase.parameters()
         world.sum_gradients(parameters)
@@ -276,8 +292,8 @@ def _step(
         optimizer.step()
         run.method.after_step(seen)
     _average(run, training)
-    if epoch_ends:
-        run.method.after_epoch((run.step + 1) * training.accumulate // training.batches(len(data)))
+    if epochs[0] != epochs[1]:
+        run.method.after_epoch(epochs[1])
     return values, seen.embeddings
 
 
@@ -319,7 +335,9 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
     try:
         for number, rows in enumerate(torch.arange(len(data)).split(training.batch_size)):
             views = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VALIDATION, number))
-            sharing = world if len(rows) >= world.size else World()  # too few for a share each: every worker takes them all
+            sharing = (
+                world if len(rows) >= world.size else World()
+            )  # too few for a share each: every worker takes them all
             mine = {name: view.rows(sharing.share(len(view))) for name, view in views.items()}
             embeddings = run.method.embed(mine)
             for phase in run.method.phases:
@@ -328,6 +346,11 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
     finally:
         run.method.encoder = encoder
         run.method.train()
+    if not total.isfinite():
+        raise FloatingPointError(
+            f"the validation loss of method '{run.method.name}', step {run.step}, is {total.item()}; "
+            "a lower learning rate, clipping (training.clip=1) or a scaled input usually helps"
+        )
     return total.item()
 
 
@@ -340,17 +363,25 @@ def _remember_best(run: Run, loss: float) -> None:
 
 
 def _optimizer(phase: Phase, training: Training) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, foreach=True)
+    return torch.optim.AdamW(
+        phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, foreach=True
+    )
 
 
 def _place(data: Series, device: torch.device, kind: torch.dtype) -> Series:
     return data.to(device).cast(torch.float64 if kind == torch.float64 else torch.float32)
 
 
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def device_of(name: str) -> torch.device:
+    """The device of a plan; InputError where it is not here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"expected training.device to be auto, cpu or an accelerator that is here, got '{name}': {error}"
+        ) from error
 
 
 def _kind(precision: str) -> torch.dtype:

@@ -9,6 +9,10 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 
+LAST_ATTEMPTS = 3
+"""How often the last numbers are sent to a store that fails."""
+
+
 class Point(NamedTuple):
     """One number: name, value, step, and when it came about in milliseconds since 1970."""
 
@@ -69,6 +73,7 @@ class MetricWriter:
             return self._count
 
     def _work(self) -> None:
+        last = LAST_ATTEMPTS
         while True:
             with self._change:
                 self._change.wait_for(self._ready, self._pause)
@@ -85,7 +90,10 @@ class MetricWriter:
             except Exception as error:  # whatever the store raises: training goes on, and the end of it tells
                 self.error, self._retry_at = error, time.monotonic() + self._pause
             if closing:
-                return
+                last -= 1
+                if self.error is None or not last:
+                    return
+                time.sleep(min(self._pause, 1.0))
 
     def _ready(self) -> bool:
         if self._closing:

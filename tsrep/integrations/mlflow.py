@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import tsrep
 from tsrep.integrations import mlflow_model
 from tsrep.integrations.metric_writer import MetricWriter, Point
-from tsrep.integrations.mlflow_store import Store, open_store, quiet, remember, remembered, stores_here
+from tsrep.integrations.mlflow_store import Store, brief, open_store, quiet, remember, remembered, stores_here
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,11 +89,11 @@ class MLflow(tsrep.Observer):
         writer, self._writer = self._writer, None
         lost = writer.close()
         if lost:
-            _warn(f"{lost} numbers of this run did not reach MLflow at {self._store.address}: {writer.error}")
+            _warn(f"{lost} numbers of this run did not reach MLflow at {self._store.address}: {brief(writer.error)}")
         try:
             self._store.client.set_terminated(self.run_id, ended)
         except Exception as failure:
-            _warn(f"the run could not be closed in MLflow at {self._store.address}: {failure}")
+            _warn(f"the run could not be closed in MLflow at {self._store.address}: {brief(failure)}")
 
     def done(self, model: tsrep.Model) -> None:
         """Log card, pictures and model, and register it.
@@ -112,7 +112,7 @@ class MLflow(tsrep.Observer):
                 mlflow_model.register(store.client, run_id, model_id, self.register, self.alias, model.card())
             store.client.set_terminated(run_id, "FINISHED")
         except Exception as error:
-            told = f"MLflow did not take the model: {error}"
+            told = f"MLflow did not take the model: {brief(error)}"
             if self.plan.out is None:
                 _warn(told)
             else:
@@ -233,7 +233,7 @@ def fetch(uri: str) -> Path:
             with quiet():
                 got = Path(mlflow.artifacts.download_artifacts(location, dst_path=beside.name, **where))
         except (MlflowException, OSError) as error:
-            reasons.append(f"{store.address}: {str(error).strip().splitlines()[0]}")
+            reasons.append(f"{store.address}: {brief(error)}")
             continue
         if (got / mlflow_model.FOLDER).is_dir():
             return got / mlflow_model.FOLDER
@@ -274,7 +274,7 @@ def _told(store: Store) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise tsrep.InputError(f"MLflow at {store.address} refused: {error}") from error
+        raise tsrep.InputError(f"MLflow at {store.address} refused: {brief(error)}") from error
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

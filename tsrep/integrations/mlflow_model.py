@@ -38,7 +38,9 @@ def log(client: MlflowClient, run_id: str, model: tsrep.Model) -> str:
         with tempfile.TemporaryDirectory(prefix="tsrep-mlflow-") as beside:
             mlflow.pyfunc.save_model(
                 Path(beside) / "mlflow",
-                mlflow_model=Model(logged.artifact_location, run_id, model_id=logged.model_id, model_uuid=logged.model_id),
+                mlflow_model=Model(
+                    logged.artifact_location, run_id, model_id=logged.model_id, model_uuid=logged.model_id
+                ),
                 python_model=str(Path(__file__).with_name("pyfunc_model.py")),
                 artifacts={"model": str(model.save(Path(beside) / "model"))},
                 signature=signature,

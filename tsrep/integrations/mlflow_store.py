@@ -52,7 +52,9 @@ class Store:
                 if found is None:
                     raise
         if found.lifecycle_stage != "active":
-            raise tsrep.InputError(f"MLflow experiment '{name}' was deleted in {self.address}; restore it or choose another name")
+            raise tsrep.InputError(
+                f"MLflow experiment '{name}' was deleted in {self.address}; restore it or choose another name"
+            )
         return str(found.experiment_id)
 
 
@@ -89,7 +91,9 @@ def connect(uri: str, artifacts: Path | None = None) -> Store:
             client.search_experiments(max_results=1)
     except Exception as error:  # MLflow passes on whatever its database driver or HTTP client raises
         reason = str(error).strip().split("\n", 1)[0].replace(uri, address(uri))
-        raise tsrep.InputError(f"expected an MLflow store at {address(uri)}, it does not open: {reason}; check MLFLOW_TRACKING_URI") from error
+        raise tsrep.InputError(
+            f"expected an MLflow store at {address(uri)}, it does not open: {reason}; check MLFLOW_TRACKING_URI"
+        ) from error
     return Store(client, address(uri), artifacts, registry)
 
 
@@ -100,7 +104,17 @@ def database(file: Path) -> str:
 def address(uri: str) -> str:
     """The address as people may see it: without user and password."""
     parts = urlsplit(uri)
-    return uri if parts.password is None and parts.username is None else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return (
+        uri
+        if parts.password is None and parts.username is None
+        else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    )
+
+
+def brief(error: BaseException | None) -> str:
+    """What an error says, in one line; database drivers add statements and all their values."""
+    said = " ".join(str(error).partition("[SQL:")[0].split())
+    return said if len(said) <= 300 else said[:299] + "…"
 
 
 @contextmanager
@@ -136,7 +150,9 @@ def remembered(folder: str | Path | None) -> str | None:
         held: Any = json.loads(file.read_text())
         return str(held["run_id"])
     except (ValueError, KeyError, TypeError) as error:
-        raise tsrep.InputError(f"expected the id of an MLflow run in {file}, it is damaged; remove it to log to a new run") from error
+        raise tsrep.InputError(
+            f"expected the id of an MLflow run in {file}, it is damaged; remove it to log to a new run"
+        ) from error
 
 
 def _plain(name: str) -> str:

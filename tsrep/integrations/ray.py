@@ -58,17 +58,27 @@ def launch(
             f"expected training.batch_size of at least {plan.workers}, a series for each of the workers, got {plan.training.batch_size}"
         )
     if plan.training.device not in ("auto", "cpu"):
-        raise tsrep.InputError(f"expected training.device auto or cpu for a run on workers, got '{plan.training.device}'")
+        raise tsrep.InputError(
+            f"expected training.device auto or cpu for a run on workers, got '{plan.training.device}'"
+        )
     if resume and plan.out is None:
         raise tsrep.InputError("expected out, the folder of the run to resume")
     with _settings(), _cluster(panel.values.nbytes) as ray:
         have = int(ray.cluster_resources().get("CPU", 0))
         if plan.workers > have:
-            raise tsrep.InputError(f"expected at most {have} workers, one for each processor of the cluster, got {plan.workers}")
+            raise tsrep.InputError(
+                f"expected at most {have} workers, one for each processor of the cluster, got {plan.workers}"
+            )
         if plan.out is not None:
             tsrep.write_plan(plan, plan.out)
         with _storage(plan.out) as storage, _signals() as caught:
-            job = Job(plan, licence, None if plan.out is None else str(Path(plan.out).resolve()), str(storage), str(Path.cwd()))
+            job = Job(
+                plan,
+                licence,
+                None if plan.out is None else str(Path(plan.out).resolve()),
+                str(storage),
+                str(Path.cwd()),
+            )
             board = ray.remote(num_cpus=0)(Board).remote()
             run = Attempt(_trainer(job, {"board": board, "panel": ray.put(panel)}))
             step = _watch(run, board, plan, caught, progress)
@@ -189,7 +199,9 @@ def _work(config: dict[str, Any]) -> None:
         if torch.distributed.is_initialized():  # the others wait for this worker: end it for them
             torch.distributed.destroy_process_group()
     except Exception:
-        if ray.get(board.fault.remote()) is None:  # else the fault of another worker, seen as a connection that was lost
+        if (
+            ray.get(board.fault.remote()) is None
+        ):  # else the fault of another worker, seen as a connection that was lost
             raise
 
 
@@ -198,7 +210,9 @@ def _train(job: Job, panel: tsrep.Panel, world: tsrep.World, reporter: Reporter)
 
     prepared = tsrep.prepare(panel, job.plan, job.licence)
     if len(prepared.train) < world.size:
-        raise tsrep.InputError(f"expected at least {world.size} windows to train on, one for each worker, got {len(prepared.train)}")
+        raise tsrep.InputError(
+            f"expected at least {world.size} windows to train on, one for each worker, got {len(prepared.train)}"
+        )
     watching = tsrep.observers_of(job.plan, panel) if world.rank == 0 else []
     with ExitStack() as stack:
         folder = Path(job.out or stack.enter_context(tempfile.TemporaryDirectory()))
@@ -299,7 +313,9 @@ def _meant(error: Exception, plan: tsrep.Plan) -> Exception:
     causes = [getattr(failure, "_base_exc", failure) for _, failure in sorted(failures.items())]
     hint = f"; continue with: tsrep resume {plan.out}" if plan.out and (Path(plan.out) / CHECKPOINT).is_file() else ""
     if not causes:
-        return RuntimeError(f"Ray could not train on {plan.workers} workers: {getattr(error, 'controller_failure', error)}{hint}")
+        return RuntimeError(
+            f"Ray could not train on {plan.workers} workers: {getattr(error, 'controller_failure', error)}{hint}"
+        )
     if any(isinstance(cause, ray.exceptions.RayActorError) for cause in causes):
         return RuntimeError(f"a worker was lost for the {RESTARTS + 1}th time, killed or out of memory{hint}")
     return causes[0]
@@ -328,7 +344,9 @@ def _cluster(size: int) -> Iterator[Any]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     folder = None
     if "RAY_ADDRESS" not in os.environ:
-        folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp" if os.path.isdir("/tmp") else None)  # sockets want short paths
+        folder = tempfile.mkdtemp(
+            prefix="ray-", dir="/tmp" if os.path.isdir("/tmp") else None
+        )  # sockets want short paths
         quiet |= {"address": "local", "include_dashboard": False, "_temp_dir": folder}
         quiet["object_store_memory"] = 2 * size + 100 * 2**20
     main = threading.current_thread() is threading.main_thread()
@@ -362,7 +380,9 @@ def _signals() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield caught
         return
-    before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        name: signal.signal(name, lambda number, _: caught.append(number)) for name in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield caught
     finally:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Gt
 from torch import nn
 
-from tsrep.losses import LOSSES
+from tsrep.losses import LOSSES, debiased
 from tsrep.method import DataShape, Method, Phase, Term
 from tsrep.pairing.instance import Instance
 from tsrep.views import chain
@@ -36,6 +37,8 @@ class SimCLR:
     def build(self, encoder: nn.Module, data: DataShape) -> Method:
         width = int(encoder.features)
         head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.projection))
-        term = Term(Instance(self.temperature), LOSSES[self.loss])
+        # The floor of the debiased sum is that of scores at this temperature.
+        loss = partial(debiased, temperature=self.temperature) if self.loss == "debiased" else LOSSES[self.loss]
+        term = Term(Instance(self.temperature), loss)
         phase = Phase("contrast", (encoder, head), {"instance": term})
         return Method("simclr", Two(chain(self.augment)), encoder, (phase,), head)

