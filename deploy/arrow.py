@@ -21,30 +21,16 @@ from .windows import Block, counted, grouped
 
 COLUMN = "window"
 
-_DAMAGE = (OSError, ValueError, KeyError, NotImplementedError, MemoryError)
-"""What pyarrow raises on damaged streams: its own errors are kinds of these."""
-
 
 def read(body: bytes, settings: Settings) -> list[Block]:
     """Every batch is validated in full before a number of it is looked at."""
     import pyarrow as pa
 
-    _plain(body)
     try:
-        stream = pa.ipc.open_stream(body)
-    except _DAMAGE as error:
-        raise Refused("malformed", f"expected an Arrow stream, its schema does not read: {str(error)[:200]}") from None
-    if stream.schema.names != [COLUMN] or not _is_window(stream.schema.field(0).type):
-        told = ", ".join(f"{field.name}: {field.type}" for field in stream.schema)[:200]
-        message = f"expected one column '{COLUMN}' of list<list<float>>, got {told or 'no column'}"
-        raise Refused("malformed", message, expected=f"{COLUMN}: list<list<float>>", got=told)
-    windows: list[np.ndarray] = []
-    while (batch := _next(stream)) is not None:
-        if len(batch):
-            counted(len(windows) + len(batch), settings)
-            windows += _windows(batch.column(0), len(windows))
-    counted(len(windows), settings)
-    return grouped(windows)
+        _plain(body)
+        return grouped(_all(pa.ipc.open_stream(body), settings))
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:  # a name that is not UTF-8 is a ValueError
+        raise Refused("malformed", f"expected an Arrow stream, it is damaged: {str(error)[:200]}") from None
 
 
 def write(embeddings: np.ndarray | Sequence[np.ndarray]) -> bytes:
@@ -88,8 +74,6 @@ def _plain(body: bytes) -> None:
             message = messages.read_next_message()
         except StopIteration:
             return
-        except _DAMAGE as error:
-            raise Refused("malformed", f"expected an Arrow stream, it does not read: {str(error)[:200]}") from None
         if message.type != expected:
             raise Refused("malformed", f"expected an Arrow stream of a schema and record batches, got a {message.type}")
         if expected == "record batch" and _is_compressed(memoryview(message.metadata)):
@@ -97,16 +81,20 @@ def _plain(body: bytes) -> None:
         expected = "record batch"
 
 
-def _next(stream: Any) -> Any:
-    """The next record batch, validated in full; None at the end."""
-    try:
-        batch = stream.read_next_batch()
+def _all(stream: Any, settings: Settings) -> list[np.ndarray]:
+    """The windows of a stream, each (channel, time) float32."""
+    if stream.schema.names != [COLUMN] or not _is_window(stream.schema.field(0).type):
+        told = ", ".join(f"{field.name}: {field.type}" for field in stream.schema)[:200]
+        message = f"expected one column '{COLUMN}' of list<list<float>>, got {told or 'no column'}"
+        raise Refused("malformed", message, expected=f"{COLUMN}: list<list<float>>", got=told)
+    windows: list[np.ndarray] = []
+    for batch in stream:
         batch.validate(full=True)
-    except StopIteration:
-        return None
-    except _DAMAGE as error:
-        raise Refused("malformed", f"expected an Arrow record batch, it is damaged: {str(error)[:200]}") from None
-    return batch
+        if len(batch):
+            counted(len(windows) + len(batch), settings)
+            windows += _windows(batch.column(0), len(windows))
+    counted(len(windows), settings)
+    return windows
 
 
 def _windows(column: Any, begin: int) -> list[np.ndarray]:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
+import tsrep
 from tsrep import InputError
 
 from .settings import Settings, flag, limits, texts, variable
@@ -44,8 +45,11 @@ def prepared(
         raise InputError('serving needs BentoML: pip install "tsrep[serve]"')
     settings = Settings.given(**limits)
     host = _free(host, port)
+    loaded = tsrep.load(model)  # a worker that can not load it would be started again and again
     home = _home(port)
-    folder, name = _model(str(model), home, port)
+    folder, name = Path(model).resolve(), Path(model).resolve().name
+    if not folder.is_dir():  # an address, fetched once: the workers then need neither the registry nor its package
+        folder, name = loaded.save(home / f"model-{port}"), str(model)
     settings = replace(settings, model=str(folder), name=name)
     environ = os.environ | settings.to_environment() | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
     options = {"--host": host, "--port": port, "--working-dir": home, "--timeout-graceful-shutdown": STOP_WITHIN}
@@ -98,15 +102,3 @@ def _home(port: int) -> Path:
     home = Path(given) if given else cache / "tsrep" / f"serve-{port}"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     return home.resolve()
-
-
-def _model(given: str, home: Path, port: int) -> tuple[Path, str]:
-    """Folder and name of the model, which loads: a worker that can not load it would be started again and again."""
-    import tsrep
-
-    model = tsrep.load(given)
-    if Path(given).is_dir():
-        folder = Path(given).resolve()
-        return folder, folder.name
-    # Fetched once: the workers then need neither the registry nor its package.
-    return model.save(home / f"model-{port}"), given

@@ -154,7 +154,7 @@ def loss_costs(rounds: int, tell: Callable) -> None:
         times: dict[str, list[float]] = {"fused": [], "plain": []}
         grads = {}
         for round_ in range(rounds + 1):
-            for kind in times:
+            for kind, taken in times.items():
                 left, right = (
                     torch.randn(batch, 320, length, generator=torch.Generator().manual_seed(i)) * 0.3 for i in (0, 1)
                 )
@@ -162,7 +162,7 @@ def loss_costs(rounds: int, tell: Callable) -> None:
                 begin = time.perf_counter()
                 hierarchical(kind, left, right).backward()
                 if round_:
-                    times[kind].append(time.perf_counter() - begin)
+                    taken.append(time.perf_counter() - begin)
                 grads[kind] = left.grad
         shape = f"{batch}x{length}"
         for kind, taken in times.items():

@@ -56,41 +56,57 @@ _PUBLIC = {
 """public name -> where it lives. Looked up when it is used, so that `import tsrep` costs little more than torch."""
 
 if TYPE_CHECKING:
-    from tsrep.data.catalogue import load as load_dataset
+    from tsrep import pictures as _pictures
+    from tsrep import plan as _plan
+    from tsrep import reporting as _reporting
+    from tsrep.data import catalogue as _data_catalogue
     from tsrep.data.fingerprint import fingerprint as fingerprint
     from tsrep.data.panel import Panel as Panel
     from tsrep.data.readers import as_panel as as_panel
     from tsrep.data.windows import windows as windows
     from tsrep.distributed import World as World
     from tsrep.errors import InputError as InputError
-    from tsrep.evaluating import commit as commit, evaluate as evaluate
-    from tsrep.evaluation.report import markdown as results_markdown, show as show_results
+    from tsrep.evaluating import commit as commit
+    from tsrep.evaluating import evaluate as evaluate
+    from tsrep.evaluation import report as _evaluation_report
     from tsrep.evaluation.retrieve import nearest as nearest
-    from tsrep.fitting import (
-        bar as bar,
-        build as build,
-        finish as finish,
-        fit as fit,
-        learn as learn,
-        observers_of as observers_of,
-        prepare as prepare,
-        resume as resume,
-        run as run,
-    )
+    from tsrep.fitting import bar as bar
+    from tsrep.fitting import build as build
+    from tsrep.fitting import finish as finish
+    from tsrep.fitting import fit as fit
+    from tsrep.fitting import learn as learn
+    from tsrep.fitting import observers_of as observers_of
+    from tsrep.fitting import prepare as prepare
+    from tsrep.fitting import resume as resume
+    from tsrep.fitting import run as run
     from tsrep.losses import info_nce as info_nce
-    from tsrep.method import DataShape as DataShape, Method as Method, Phase as Phase, Term as Term
-    from tsrep.model import Model as Model, load as load, untrained as untrained
+    from tsrep.method import DataShape as DataShape
+    from tsrep.method import Method as Method
+    from tsrep.method import Phase as Phase
+    from tsrep.method import Term as Term
+    from tsrep.model import Model as Model
+    from tsrep.model import load as load
+    from tsrep.model import untrained as untrained
     from tsrep.pairs import Pairs as Pairs
-    from tsrep.pictures import of_training as training_pictures
     from tsrep.plan import Plan as Plan
-    from tsrep.reporting import keep as keep_results
-    from tsrep.plots.neighbours import neighbours as neighbours_picture
-    from tsrep.plan import make as make_plan
-    from tsrep.plan import read as read_plan
-    from tsrep.plan import to_dict as plan_dict
-    from tsrep.plan import write as write_plan
-    from tsrep.series import Embedding as Embedding, Series as Series
-    from tsrep.training import Interrupted as Interrupted, Observer as Observer, Training as Training, train as train
+    from tsrep.plots import neighbours as _plots_neighbours
+    from tsrep.series import Embedding as Embedding
+    from tsrep.series import Series as Series
+    from tsrep.training import Interrupted as Interrupted
+    from tsrep.training import Observer as Observer
+    from tsrep.training import Training as Training
+    from tsrep.training import train as train
+
+    keep_results = _reporting.keep
+    load_dataset = _data_catalogue.load
+    make_plan = _plan.make
+    neighbours_picture = _plots_neighbours.neighbours
+    plan_dict = _plan.to_dict
+    read_plan = _plan.read
+    results_markdown = _evaluation_report.markdown
+    show_results = _evaluation_report.show
+    training_pictures = _pictures.of_training
+    write_plan = _plan.write
 
 __all__ = ["__version__", *_PUBLIC]  # noqa: PLE0604 - names of the table above
 

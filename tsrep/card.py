@@ -78,10 +78,10 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
     keys = ["dataset", "setting", "method", "features", "metric"]
     told = frame.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
     lines = ["| " + " | ".join([*keys, "value", "seeds"]) + " |", "|" + " --- |" * (len(keys) + 2)]
-    for row in told.itertuples():
-        spread = f" ± {row.std:.3f}" if row.count > 1 else ""
+    for row in told.to_dict("records"):
+        spread = f" ± {row['std']:.3f}" if row["count"] > 1 else ""
         lines.append(
-            "| " + " | ".join(str(getattr(row, key)) for key in keys) + f" | {row.mean:.3f}{spread} | {row.count} |"
+            "| " + " | ".join(str(row[key]) for key in keys) + f" | {row['mean']:.3f}{spread} | {row['count']} |"
         )
     return "\n".join(lines)
 

@@ -32,6 +32,8 @@ from tsrep.plan import Plan
 TASKS = ("classify", "cluster", "retrieve")
 PROBES = ("linear", "knn1", "svm")
 RANDOM = "random encoder"
+READ_BY = {"minirocket": ("ridge",), "catch22": ("linear",)}
+"""The probe that each baseline is usually read by."""
 
 Features = tuple[np.ndarray, np.ndarray]
 """(training part, test part), (n, feature) each"""
@@ -78,48 +80,38 @@ def evaluate(
         raise InputError(f"expected at least one seed, got {seeds}")
     name, train, test = _parts(data)
     train, test = (_like_training(part, model) for part in (train, test))
-    labels = check_classes(_labels(train, "training"), "the label of the training part")
-    unknown = set(np.unique(_labels(test, "test"))) - set(labels)
+    asked, truth = _labels(train, "training"), _labels(test, "test")
+    unknown = set(np.unique(truth)) - set(check_classes(asked, "the label of the training part"))
     if unknown:
         raise InputError(f"expected test labels that occur in training, got {', '.join(map(str, sorted(unknown)[:5]))}")
     method = registry.name_of("methods", model.plan.method)
     encoder = registry.name_of("encoders", model.plan.encoder)
-    frames, first, embeddings = [], [], None
-    catch22: Features | None = None
-    for number in range(seeds):
-        seed = model.plan.seed + number
-        progress(f"seed {seed}: {method}")
-        trained = model if number == 0 else run(_again(model.plan, seed), train)
-        features: dict[str, Features] = {}
-        seconds: dict[str, float] = {}
-        begin = time.perf_counter()
-        features[method] = trained.embed(train), trained.embed(test)
-        seconds[method] = time.perf_counter() - begin
-        embeddings = embeddings or features[method]
-        random = untrained(model, seed)
-        begin = time.perf_counter()
-        features[RANDOM] = random.embed(train), random.embed(test)
-        seconds[RANDOM] = time.perf_counter() - begin
-        progress(f"seed {seed}: baselines")
-        begin = time.perf_counter()
-        features["minirocket"] = minirocket_features(train.values, test.values, seed=seed)
-        seconds["minirocket"] = time.perf_counter() - begin
-        begin = time.perf_counter()
-        catch22 = catch22 or (catch22_features(train.values), catch22_features(test.values))
-        seconds["catch22"] = time.perf_counter() - begin
-        features["catch22"] = catch22
-        common = {"dataset": name, "seed": seed, "commit": commit()}
-        called = {method: encoder, RANDOM: encoder, "minirocket": "none", "catch22": "none"}
+    called = {method: encoder, RANDOM: encoder, "minirocket": "none", "catch22": "none"}
+    common: dict[str, Any] = {"dataset": name, "setting": task, "commit": commit()}
+    plain = _timed(_catch22, train, test)  # the same under every seed
+    frames: list[pd.DataFrame] = []
+    first: list[Outcome] = []
+    embeddings: Features | None = None
+    for seed in range(model.plan.seed, model.plan.seed + seeds):
+        progress(f"seed {seed}: {method} and baselines")
+        trained = model if seed == model.plan.seed else run(_again(model.plan, seed), train)
+        made = {
+            method: _timed(_embedded, trained, train, test),
+            RANDOM: _timed(_embedded, untrained(model, seed), train, test),
+            "minirocket": _timed(minirocket_features, train.values, test.values, seed=seed),
+            "catch22": plain,
+        }
+        features = {key: pair for key, (pair, _) in made.items()}
+        seconds = {key: took for key, (_, took) in made.items()}
+        embeddings = features[method] if embeddings is None else embeddings
         if task == "classify":
             progress(f"seed {seed}: probes")
-            learned = {key: features[key] for key in (method, RANDOM)}
-            found = outcomes(learned, train.label, probes=probes, seed=seed)
-            found += outcomes({"minirocket": features["minirocket"]}, train.label, probes=("ridge",), seed=seed)
-            found += outcomes({"catch22": catch22}, train.label, probes=("linear",), seed=seed)
-            frames.append(scores(found, test.label, seconds=seconds, encoder=called, setting=task, **common))
+            found = _asked(features, asked, {method: probes, RANDOM: probes} | READ_BY, seed)
+            frames.append(scores(found, truth, seed=seed, seconds=seconds, encoder=called, **common))
             first = first or found
         else:
-            frames.append(_without_probe(task, features, train, test, called, seconds, common))
+            rows = _without_probe(task, features, (asked, truth), called, seconds, seed)
+            frames.append(tidy(rows, seed=seed, **common))
     assert embeddings is not None
     return Evaluation(pd.concat(frames, ignore_index=True), first, train, test, embeddings)
 
@@ -148,36 +140,54 @@ def _again(plan: Plan, seed: int) -> Plan:
     return replace(plan, data=data, seed=seed, out=None, observers={}, workers=0)
 
 
+def _timed(make: Callable[..., Features], *args: Any, **kwargs: Any) -> tuple[Features, float]:
+    begin = time.perf_counter()
+    return make(*args, **kwargs), time.perf_counter() - begin
+
+
+def _embedded(model: Model, train: Panel, test: Panel) -> Features:
+    return model.embed(train), model.embed(test)
+
+
+def _catch22(train: Panel, test: Panel) -> Features:
+    return catch22_features(train.values), catch22_features(test.values)
+
+
+def _asked(
+    features: Mapping[str, Features], labels: np.ndarray, probes: Mapping[str, Sequence[str]], seed: int
+) -> list[Outcome]:
+    """Every feature set asked by its own probes."""
+    return [
+        outcome
+        for method, pair in features.items()
+        for outcome in outcomes({method: pair}, labels, probes=probes[method], seed=seed)
+    ]
+
+
 def _without_probe(
     task: str,
     features: Mapping[str, Features],
-    train: Panel,
-    test: Panel,
+    labels: tuple[np.ndarray, np.ndarray],
     encoder: Mapping[str, str],
     seconds: Mapping[str, float],
-    common: Mapping[str, Any],
-) -> pd.DataFrame:
+    seed: int,
+) -> list[dict[str, Any]]:
+    """Numbers of `cluster` or `retrieve`, one row each."""
     rows = []
-    for method, (left, right) in features.items():
+    for method, pair in features.items():
+        left, right = pair
         begin = time.perf_counter()
         if task == "cluster":
-            numbers, reads = cluster(right, test.label, seed=common["seed"]), "k-means"
+            numbers, reads = cluster(right, labels[1], seed=seed), "k-means"
         else:
-            k = min(5, len(left))
-            numbers, reads = retrieve(right, test.label, left, train.label, k=k, seed=common["seed"]), "cosine"
+            if method in READ_BY:  # features in units of their own, which a cosine needs on one scale
+                middle, spread = left.mean(axis=0), left.std(axis=0) + 1e-8
+                left, right = (left - middle) / spread, (right - middle) / spread
+            numbers, reads = retrieve(right, labels[1], left, labels[0], k=min(5, len(left)), seed=seed), "cosine"
         took = time.perf_counter() - begin + seconds[method]
-        for metric, value in numbers.items():
-            rows.append(
-                {
-                    "method": method,
-                    "encoder": encoder[method],
-                    "features": reads,
-                    "metric": metric,
-                    "value": value,
-                    "seconds": took,
-                }
-            )
-    return tidy(rows, setting=task, **common)
+        about = {"method": method, "encoder": encoder[method], "features": reads, "seconds": took}
+        rows += [{**about, "metric": metric, "value": value} for metric, value in numbers.items()]
+    return rows
 
 
 def _parts(data: Any) -> tuple[str, Panel, Panel]:

@@ -89,7 +89,12 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
     watching = [*([bar(plan)] if progress else []), *observers_of(plan, panel)]
     if folder is not None:
         plans.write(plan, folder)
-    model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
+    try:
+        model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
+    except InputError:
+        if folder is not None and not resume:
+            _forget(folder)
+        raise
     return finish(model, folder, watching)
 
 
@@ -292,6 +297,13 @@ def _free(plan: Plan, resume: bool) -> Path | None:
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"expected an empty folder for the run, {folder} holds files; choose another or remove it")
     return folder
+
+
+def _forget(folder: Path) -> None:
+    """Take back the plan of a run that was refused before its first checkpoint."""
+    if [path.name for path in folder.iterdir()] == ["plan.yaml"]:
+        (folder / "plan.yaml").unlink()
+        folder.rmdir()
 
 
 def _checkpoint(folder: Path) -> Path:

@@ -126,7 +126,8 @@ def _negative(score: Tensor, pairs: Pairs) -> tuple[Tensor, Tensor]:
 def _softmax_of_views(score: Tensor) -> Tensor:
     """n · softmax over the n anchors of each view; the anchors are the two views, one after the other."""
     halves = score.unflatten(-1, (2, -1))
-    return (halves.softmax(-1) * halves.shape[-1]).flatten(-2)
+    whole: Tensor = (halves.softmax(-1) * halves.shape[-1]).flatten(-2)
+    return whole
 
 
 # --- the fused path -----------------------------------------------------------------------------------------------

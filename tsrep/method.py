@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from functools import reduce
+from typing import Protocol, cast
 
 from torch import Tensor, nn
 
@@ -49,11 +50,8 @@ class Term:
         """This worker's share of the loss (a scalar), and what the anchors lost where a memory wants to know."""
         total: Tensor | None = None
         seen = []
-        for part, pairs in enumerate(self.pairing(embeddings, gather)):
-            if self.mining:
-                pairs = pairs.dense()
-                for mine in self.mining:
-                    pairs = mine(pairs)
+        for part, yielded in enumerate(self.pairing(embeddings, gather)):
+            pairs = reduce(lambda pairs, mine: mine(pairs), self.mining, yielded.dense()) if self.mining else yielded
             loss = self.loss(pairs)
             weight = pairs.weight
             if self.reweigh is not None:
@@ -167,12 +165,12 @@ class Method(nn.Module):
     def after_step(self, step: Step) -> None:
         for part in self.modules():
             if part is not self and hasattr(part, "after_step"):
-                part.after_step(step)
+                cast(Remembers, part).after_step(step)
 
     def after_epoch(self, epoch: int) -> None:
         for part in self.modules():
             if part is not self and hasattr(part, "after_epoch"):
-                part.after_epoch(epoch)
+                cast(Remembers, part).after_epoch(epoch)
 
     def _embed(self, series: Series) -> Embedding:
         embedding: Embedding = self.encoder(series)

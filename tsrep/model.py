@@ -7,7 +7,7 @@ import platform
 import tempfile
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ class Model:
     @property
     def features(self) -> int:
         """Width of an embedding."""
-        return int(self.encoder.features)
+        return cast(int, self.encoder.features)
 
     def embed(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> np.ndarray:
         """Embeddings of windows, float32.

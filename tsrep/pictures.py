@@ -39,14 +39,13 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
     from tsrep.plots.map import embedding_map
     from tsrep.plots.scores import scores
 
-    figures = {
-        "map": embedding_map(evaluation.embeddings[1], evaluation.test.label, title=f"{_title(model)}: test windows")
-    }
+    truth = np.asarray(evaluation.test.label)
+    figures = {"map": embedding_map(evaluation.embeddings[1], truth, title=f"{_title(model)}: test windows")}
     method = registry.name_of("methods", model.plan.method)
     for outcome in evaluation.found:
         if outcome.method == method:
             title = f"{_title(model)}: {outcome.probe} probe, test windows"
-            figures["confusion"] = confusion(evaluation.test.label, outcome.predicted, title=title)
+            figures["confusion"] = confusion(truth, outcome.predicted, title=title)
     table = evaluation.table
     metric = table["metric"].iloc[0]
     told: Mapping[str, list[float]] = {
@@ -55,7 +54,7 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
     }
     chance = None
     if metric == "accuracy":
-        chance = float(np.unique(evaluation.test.label, return_counts=True)[1].max() / len(evaluation.test))
+        chance = float(np.unique(truth, return_counts=True)[1].max() / len(evaluation.test))
     ours = [name for name in told if name.startswith(method)]
     figures["scores"] = scores(told, metric=str(metric), chance=chance, highlight=ours, title=_title(model))
     return figures

@@ -108,7 +108,8 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     content = dataclasses.asdict(plan)
     for section, (room, _) in ROOMS.items():
         content[section] = {"name": registry.name_of(room, getattr(plan, section)), **content[section]}
-    return _plain(content)
+    plain: dict[str, Any] = _plain(content)
+    return plain
 
 
 def to_yaml(plan: Plan) -> str:
@@ -257,7 +258,8 @@ def _build(given: Given) -> Plan:
     recommended = dict(getattr(type(built["method"]), "recommended", {}))
     built["training"] = checked(Training, recommended | sections["training"], "training")
     built["data"] = checked(DataPlan, sections["data"], "data")
-    return checked(Plan, built | single, "")
+    made: Plan = checked(Plan, built | single, "")
+    return made
 
 
 def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:

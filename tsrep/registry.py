@@ -18,7 +18,7 @@ from tsrep.errors import InputError, nearest
 def choices(room: str) -> Mapping[str, type]:
     """name -> configuration class of a room: "methods" or "encoders". The name is that of the file."""
     package = importlib.import_module(f"tsrep.{room}")
-    found: dict[str, type] = {}
+    found: dict[str, Any] = {}
     for module in pkgutil.iter_modules(package.__path__):
         for part in vars(importlib.import_module(f"{package.__name__}.{module.name}")).values():
             own = inspect.isclass(part) and part.__module__ == f"{package.__name__}.{module.name}"
@@ -31,7 +31,8 @@ def choice(room: str, name: str) -> type:
     known = choices(room)
     if name not in known:
         raise InputError(f"unknown {room[:-1]} '{name}'; {nearest(name, known)}")
-    return known[name]
+    kind: type = known[name]
+    return kind
 
 
 def spoken(room: str, text: str) -> dict[str, Any]:

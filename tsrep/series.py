@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Generator, Tensor
@@ -85,12 +86,16 @@ class Series:
 
     def cat(self, other: Series) -> Series:
         """Both batches, one after the other; they must have the same number of channels and steps."""
-        both = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
-        return replace(self, **{k: None if a is None or b is None else torch.cat([a, b]) for k, (a, b) in both.items()})
+        both: dict[str, Any] = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        joined: dict[str, Any] = {
+            k: None if a is None or b is None else torch.cat([a, b]) for k, (a, b) in both.items()
+        }
+        return replace(self, **joined)
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Series:
-        kept = {f.name: getattr(self, f.name) for f in fields(self)}
-        return replace(self, **{name: None if t is None else change(t) for name, t in kept.items()})
+        kept: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        changed: dict[str, Any] = {name: None if t is None else change(t) for name, t in kept.items()}
+        return replace(self, **changed)
 
 
 Batch = Mapping[str, Series]

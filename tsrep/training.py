@@ -319,7 +319,8 @@ def _several(terms: dict[str, Tensor]) -> dict[str, Tensor]:
 def _average(run: Run, training: Training) -> None:
     """kept ← kept + w (now − kept), w = 1 (last), 1/step (mean over all steps) or 1 − decay (moving)."""
     weight = {"last": 1.0, "mean": 1.0 / (run.step + 1), "moving": 1.0 if run.step == 0 else 1.0 - training.decay}
-    kept, now = list(run.kept.parameters()), [p.detach() for p in run.method.encoder.parameters()]
+    kept: list[Tensor] = list(run.kept.parameters())
+    now = [p.detach() for p in run.method.encoder.parameters()]
     with torch.no_grad():
         torch._foreach_lerp_(kept, now, weight[training.average])
         for mine, its in zip(run.kept.buffers(), run.method.encoder.buffers(), strict=True):

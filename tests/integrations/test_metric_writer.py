@@ -1,6 +1,7 @@
 """Numbers wait for their batch, arrive in order, and are counted when they do not."""
 
 import threading
+from itertools import pairwise
 
 from tsrep.integrations.metric_writer import MetricWriter
 
@@ -24,9 +25,9 @@ def test_batches_hold_whole_steps_in_order():
         writer.add(step, {"a": 0.0, "b": 1.0})
     assert writer.close() == 0
     steps = [[p.step for p in batch] for batch in sent]
-    assert sum(steps, []) == [step for step in range(1, 101) for _ in "ab"]
+    assert [step for batch in steps for step in batch] == [step for step in range(1, 101) for _ in "ab"]
     assert max(map(len, steps)) <= 5
-    assert all(left[-1] < right[0] for left, right in zip(steps, steps[1:], strict=False))
+    assert all(left[-1] < right[0] for left, right in pairwise(steps))
 
 
 def test_a_step_never_waits_for_the_store():

@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,8 +18,9 @@ import pytest
 
 import tsrep
 
-mlflow = pytest.importorskip("mlflow")
+pytest.importorskip("mlflow")
 
+import mlflow
 from mlflow import MlflowClient
 
 from tsrep.integrations import mlflow_store
@@ -64,6 +67,7 @@ def trained(tmp_path_factory, template, X) -> SimpleNamespace:
     client = MlflowClient(f"sqlite:///{root}/runs/mlflow.db")
     run_id = json.loads((root / "runs" / "first" / "mlflow.json").read_text())["run_id"]
     changed = {key for key in before.keys() | os.environ.keys() if before.get(key) != os.environ.get(key)}
+    changed = {key for key in changed if key.startswith("MLFLOW")}
     return SimpleNamespace(
         root=root, model=model, client=client, run=client.get_run(run_id), said=said.getvalue(), changed=changed
     )
@@ -131,7 +135,7 @@ def test_everything_lies_beside_the_run_and_nothing_elsewhere(trained):
 def test_mlflow_is_quiet_and_its_global_state_untouched(trained, template):
     assert template.said == ""
     assert trained.said == ""
-    assert trained.changed <= {"MLFLOW_DISABLE_TELEMETRY"}
+    assert trained.changed == set()
     assert mlflow.active_run() is None
 
 
@@ -274,12 +278,11 @@ def test_a_failing_registry_never_costs_the_model(here, X, saved):
 def test_results_come_to_the_run_of_the_model(at_trained):
     from matplotlib.figure import Figure
 
-    rows = [
-        {"dataset": "Waves", "setting": "classify", "method": method, "features": "svm", "seed": seed, "metric": "accuracy"}
-        | {"value": value}
-        for method, seed, value in (("ts2vec", 0, 0.9), ("ts2vec", 1, 0.8), ("random encoder", 0, 0.5))
-    ]
-    frame, figure = pd.DataFrame(rows), Figure()
+    measured = pd.DataFrame(
+        {"method": ["ts2vec", "ts2vec", "random encoder"], "seed": [0, 1, 0], "value": [0.9, 0.8, 0.5]}
+    )
+    frame = measured.assign(dataset="Waves", setting="classify", features="svm", metric="accuracy")
+    figure = Figure()
     run_id = at_trained.run.info.run_id
     assert log_results("runs/first", frame, {"map": figure}) == run_id
     assert log_results("models:/steps@champion", frame) == run_id
@@ -293,6 +296,19 @@ def test_results_come_to_the_run_of_the_model(at_trained):
 def test_results_of_a_model_that_mlflow_never_saw_are_not_logged(here, tmp_path):
     assert log_results(tmp_path / "elsewhere", pd.DataFrame()) is None
     assert log_results("models:/nobody@champion", pd.DataFrame()) is None
+
+
+def test_results_of_a_model_that_was_moved_away_from_its_store_make_no_new_store(at_trained, tmp_path):
+    shutil.copytree("runs/first", tmp_path / "moved" / "first")
+    assert log_results(tmp_path / "moved" / "first", pd.DataFrame()) is None
+    assert {p.name for p in (tmp_path / "moved").iterdir()} == {"first"}
+
+
+def test_mlflow_is_imported_when_a_store_is_opened_and_not_before():
+    code = (
+        "import sys, tsrep.integrations.mlflow as m; m.log_results('nowhere', None); sys.exit('mlflow' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("uri", ["models:/nobody@champion", "models:/steps/7", "models:/m-0", "models:/steps"])

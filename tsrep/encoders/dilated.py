@@ -60,7 +60,7 @@ class DilatedEncoder(nn.Module):
     @property
     def receptive_field(self) -> int:
         """Steps that one step embedding can depend on, itself included."""
-        return 1 + sum(2 * (KERNEL - 1) * 2**i for i in range(len(self.blocks)))
+        return 1 + 2 * (KERNEL - 1) * ((1 << len(self.blocks)) - 1)
 
     def forward(self, series: Series) -> Embedding:
         hidden = functional.conv1d(series.values, self.project.weight[:, :, None], self.project.bias)

@@ -29,7 +29,9 @@ class Patch:
 
     patch:    steps in a patch.
     stride:   steps from one patch to the next; less than `patch` lets them overlap.
-    hidden:   width of a token; layers, heads: depth and attention heads, hidden units of a layer are 4 times `hidden`.
+    hidden:   width of a token.
+    layers:   how many; the hidden units of a layer are 4 times `hidden`.
+    heads:    of the attention in each layer.
     features: width of the embedding.
     dropout:  of tokens, attention weights and layers, while training.
     pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token.

@@ -37,7 +37,7 @@ def minirocket_features(train: np.ndarray, test: np.ndarray, *, seed: int = 0) -
 
     left, right = (part.astype(np.float32) for part in even(train, test, shortest=MINIROCKET_SHORTEST))
     rocket = MiniRocketMultivariate(random_state=seed).fit(left)
-    return tuple(np.asarray(rocket.transform(part), np.float32) for part in (left, right))
+    return np.asarray(rocket.transform(left), np.float32), np.asarray(rocket.transform(right), np.float32)
 
 
 def catch22_features(values: np.ndarray) -> np.ndarray:

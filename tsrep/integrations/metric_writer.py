@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-
 LAST_ATTEMPTS = 3
 """How often the last numbers are sent to a store that fails."""
 

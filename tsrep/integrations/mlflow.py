@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tsrep
 from tsrep.integrations import mlflow_model
 from tsrep.integrations.metric_writer import MetricWriter, Point
-from tsrep.integrations.mlflow_store import Store, brief, open_store, quiet, remember, remembered, stores_here
+from tsrep.integrations.mlflow_results import log_results
+from tsrep.integrations.mlflow_store import (
+    Store,
+    brief,
+    key,
+    open_store,
+    quiet,
+    remember,
+    remembered,
+    stores_here,
+    told,
+)
 
-if TYPE_CHECKING:
-    import pandas as pd
-    from matplotlib.figure import Figure
+__all__ = ["MLflow", "fetch", "log_results"]
 
 PARAMS = 100
 """Parameters that MLflow takes in one call."""
@@ -80,7 +86,7 @@ class MLflow(tsrep.Observer):
 
     def stop(self) -> None:
         """Send the last numbers and close the run."""
-        if self._writer is None or self._store is None:
+        if self._writer is None or self._store is None or self.run_id is None:
             return
         error = sys.exc_info()[1]
         ended = "FINISHED"
@@ -91,7 +97,8 @@ class MLflow(tsrep.Observer):
         if lost:
             _warn(f"{lost} numbers of this run did not reach MLflow at {self._store.address}: {brief(writer.error)}")
         try:
-            self._store.client.set_terminated(self.run_id, ended)
+            with quiet():
+                self._store.client.set_terminated(self.run_id, ended)
         except Exception as failure:
             _warn(f"the run could not be closed in MLflow at {self._store.address}: {brief(failure)}")
 
@@ -108,22 +115,22 @@ class MLflow(tsrep.Observer):
                 store.client.log_figure(run_id, figure, f"{name}.png")
             with quiet():
                 model_id = mlflow_model.log(store.client, run_id, model)
-            if self.register is not None:
-                mlflow_model.register(store.client, run_id, model_id, self.register, self.alias, model.card())
-            store.client.set_terminated(run_id, "FINISHED")
+                if self.register is not None:
+                    mlflow_model.register(store.client, run_id, model_id, self.register, self.alias, model.card())
+                store.client.set_terminated(run_id, "FINISHED")
         except Exception as error:
-            told = f"MLflow did not take the model: {brief(error)}"
+            said = f"MLflow did not take the model: {brief(error)}"
             if self.plan.out is None:
-                _warn(told)
+                _warn(said)
             else:
-                raise RuntimeError(f"the model is saved in {self.plan.out}, but {told}") from error
+                raise RuntimeError(f"the model is saved in {self.plan.out}, but {said}") from error
 
     def _open(self) -> tuple[Store, str]:
         """The store and the run in it. Done by whoever comes first: on a cluster `done` may meet another process."""
         if self._store is None:
             self._store = open_store(self.plan.out)
         if self.run_id is None:
-            with _told(self._store):
+            with told(self._store):
                 self.run_id = self._resumed(self._store) or self._created(self._store)
             if self.plan.out is not None:
                 remember(self.plan.out, self.run_id)
@@ -172,43 +179,6 @@ class MLflow(tsrep.Observer):
         return run_id
 
 
-def log_results(run: str | Path, frame: pd.DataFrame, figures: Mapping[str, Figure] | None = None) -> str | None:
-    """Add evaluation results to the run that made a model; the id of that run, or None where MLflow does not know the model.
-
-    run:     the model's folder, or its address such as models:/name@champion.
-    frame:   tidy results (columns dataset, setting, method, features, seed, metric, value). The mean over seeds becomes the metric
-             "dataset/setting/method/features/metric", the table becomes results/dataset-setting.csv.
-    figures: name -> picture, becomes results/dataset-setting/name.png.
-    """
-    from mlflow.entities import Metric
-    from mlflow.exceptions import MlflowException
-
-    found = _run_of(str(run))
-    if found is None:
-        return None
-    store, run_id = found
-    keys = ["dataset", "setting", "method", "features", "metric"]
-    with _told(store):
-        try:
-            store.client.get_run(run_id)
-        except MlflowException:
-            return None
-        points = [
-            Metric(_key(*map(str, names)), float(mean), int(time.time() * 1000), 0)
-            for names, mean in frame.groupby(keys, sort=False)["value"].mean().items()
-        ]
-        for begin in range(0, len(points), 1000):
-            store.client.log_batch(run_id, metrics=points[begin : begin + 1000])
-        for (dataset, setting), part in frame.groupby(["dataset", "setting"], sort=False):
-            store.client.log_text(run_id, part.to_csv(index=False), f"results/{_file(dataset, setting)}.csv")
-        name = _file(*frame[["dataset", "setting"]].iloc[0]) if len(frame) else "results"
-        for what, figure in (figures or {}).items():
-            store.client.log_figure(run_id, figure, f"results/{name}/{_file(what)}.png")
-        if (Path(run) / "README.md").is_file():
-            store.client.log_artifact(run_id, str(Path(run) / "README.md"))
-    return run_id
-
-
 def fetch(uri: str) -> Path:
     """Folder of the tsrep model at an MLflow address: models:/name@alias, models:/name/version or models:/m-id.
 
@@ -241,57 +211,20 @@ def fetch(uri: str) -> Path:
     raise tsrep.InputError(f"found no model {uri}; " + "; ".join(reasons))
 
 
-def _run_of(model: str) -> tuple[Store, str] | None:
-    """The store and the run that a model came from."""
-    from mlflow.exceptions import MlflowException
-
-    if not model.startswith("models:/"):
-        run_id = remembered(model)
-        return None if run_id is None else (open_store(model), run_id)
-    for store in stores_here():
-        try:
-            _, run_id = mlflow_model.locate(store.client, model)
-        except MlflowException:
-            continue
-        if run_id:
-            return store, run_id
-    return None
-
-
 def _send(store: Store, run_id: str, points: list[Point]) -> None:
     from mlflow.entities import Metric
 
     for begin in range(0, len(points), 1000):  # as many as MLflow takes in one call
         part = points[begin : begin + 1000]
-        store.client.log_batch(run_id, metrics=[Metric(_key(p.name), p.value, p.when, p.step) for p in part])
-
-
-@contextmanager
-def _told(store: Store) -> Iterator[None]:
-    """What goes wrong while a run is opened is the user's to mend: InputError with the address."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        raise tsrep.InputError(f"MLflow at {store.address} refused: {brief(error)}") from error
+        store.client.log_batch(run_id, metrics=[Metric(key(p.name), p.value, p.when, p.step) for p in part])
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in content.items():
+    for name, value in content.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{key}", value
-
-
-def _key(*names: str) -> str:
-    """A metric's name of the characters that MLflow allows."""
-    return "/".join(re.sub(r"[^\w\-. /]", "_", name).strip("/") for name in names if name)
-
-
-def _file(*names: str) -> str:
-    return "-".join(re.sub(r"[^\w\-.]", "-", str(name)) for name in names if name) or "results"
+            yield f"{prefix}{name}", value
 
 
 def _warn(text: str) -> None:

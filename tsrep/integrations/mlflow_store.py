@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+import tsrep
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+# MLflow takes seconds to import: it is imported when a store is opened, but told to be missing at once.
+if importlib.util.find_spec("mlflow") is None:
+    raise ImportError("No module named 'mlflow'")
+
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read by MLflow when it is imported
-
-from mlflow import MlflowClient  # noqa: E402
-from mlflow.exceptions import MlflowException  # noqa: E402
-
-import tsrep  # noqa: E402
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 RUN_FILE = "mlflow.json"
-BAR = "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR"
+CHATTER = ("store.db.utils", "pyfunc", "store.model_registry.abstract_store")
+SILENT = {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,8 @@ class Store:
 
     def experiment(self, name: str) -> str:
         """Id of the experiment of this name, made where there is none."""
+        from mlflow.exceptions import MlflowException
+
         found = self.client.get_experiment_by_name(name)
         if found is None:
             location = None if self.artifacts is None else (self.artifacts / _plain(name)).as_uri()
@@ -68,9 +77,14 @@ def open_store(out: str | Path | None) -> Store:
     given = os.environ.get("MLFLOW_TRACKING_URI")
     if given:
         return connect(given)
-    root = Path.cwd() if out is None else Path(out).absolute().parent
-    root.mkdir(parents=True, exist_ok=True)
-    return connect(database(root / DATABASE), root / ARTIFACTS)
+    file = own_database(out)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return connect(database(file), file.parent / ARTIFACTS)
+
+
+def own_database(out: str | Path | None) -> Path:
+    """The SQLite file for a run, where MLFLOW_TRACKING_URI names no other store."""
+    return (Path.cwd() if out is None else Path(out).absolute().parent) / DATABASE
 
 
 def stores_here() -> list[Store]:
@@ -86,6 +100,8 @@ def connect(uri: str, artifacts: Path | None = None) -> Store:
     """Open a store; the tables of a new database are made, which takes seconds. InputError where it does not answer."""
     registry = os.environ.get("MLFLOW_REGISTRY_URI") or (None if uri.startswith("databricks") else uri)
     try:
+        from mlflow import MlflowClient
+
         with quiet():
             client = MlflowClient(tracking_uri=uri, registry_uri=registry)
             client.search_experiments(max_results=1)
@@ -104,11 +120,8 @@ def database(file: Path) -> str:
 def address(uri: str) -> str:
     """The address as people may see it: without user and password."""
     parts = urlsplit(uri)
-    return (
-        uri
-        if parts.password is None and parts.username is None
-        else parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    )
+    hidden = parts.password is not None or parts.username is not None
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if hidden else uri
 
 
 def brief(error: BaseException | None) -> str:
@@ -119,20 +132,32 @@ def brief(error: BaseException | None) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What MLflow says of new tables and examples, and its progress bar for a few small files, are left out; warnings come."""
-    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "mlflow.pyfunc")]
+    """What MLflow says of new tables, examples and versions, its progress bar for a few small files and the address of every run
+    it closes are left out; warnings come, and what the user has set of these stays."""
+    loggers = [logging.getLogger(f"mlflow.{name}") for name in CHATTER]
     levels = [logger.level for logger in loggers]
-    bar = os.environ.get(BAR)
+    added = [name for name in SILENT if name not in os.environ]
     for logger in loggers:
         logger.setLevel(logging.WARNING)
-    os.environ[BAR] = bar or "false"
+    os.environ.update({name: SILENT[name] for name in added})
     try:
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-        if bar is None:
-            del os.environ[BAR]
+        for name in added:
+            os.environ.pop(name, None)
+
+
+@contextmanager
+def told(store: Store) -> Iterator[None]:
+    """What goes wrong while a run is opened is the user's to mend: InputError with the address."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise tsrep.InputError(f"MLflow at {store.address} refused: {brief(error)}") from error
 
 
 def remember(folder: str | Path, run_id: str) -> None:
@@ -153,6 +178,11 @@ def remembered(folder: str | Path | None) -> str | None:
         raise tsrep.InputError(
             f"expected the id of an MLflow run in {file}, it is damaged; remove it to log to a new run"
         ) from error
+
+
+def key(*names: str) -> str:
+    """A metric's name of the characters that MLflow allows."""
+    return "/".join(re.sub(r"[^\w\-. /]", "_", name).strip("/") for name in names if name)
 
 
 def _plain(name: str) -> str:

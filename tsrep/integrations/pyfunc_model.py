@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import mlflow
 import numpy as np
+from mlflow.models import set_model
+from mlflow.pyfunc.model import PythonModel
 
 import tsrep
 
 
-class Embedder(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+class Embedder(PythonModel):  # type: ignore[misc]
     """A tsrep model as MLflow's common denominator: windows in, embeddings out."""
 
     def load_context(self, context: Any) -> None:
@@ -25,4 +26,4 @@ class Embedder(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
         return made
 
 
-mlflow.models.set_model(Embedder())
+set_model(Embedder())

@@ -7,6 +7,7 @@ end. Without `plan.out` both live in temporary folders. On a cluster of several 
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -28,6 +29,8 @@ RESTARTS = 3
 
 POLL = 0.1
 """Seconds between two looks of the driver at the workers, and of the controller of Ray: every checkpoint waits for one."""
+
+log = logging.getLogger("tsrep")
 
 CHECKPOINT = "checkpoint.safetensors"
 FAULTS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, AssertionError, ImportError)
@@ -82,9 +85,6 @@ def launch(
             board = ray.remote(num_cpus=0)(Board).remote()
             run = Attempt(_trainer(job, {"board": board, "panel": ray.put(panel)}))
             step = _watch(run, board, plan, caught, progress)
-            fault = ray.get(board.fault.remote())
-            if fault is not None:
-                raise fault
             if step is not None:
                 raise tsrep.Interrupted(caught[0], step, Path(plan.out) / CHECKPOINT if plan.out else None)
             if run.error is not None:
@@ -109,7 +109,6 @@ class Board:
     def __init__(self) -> None:
         self.news: list[tuple[Any, ...]] = []
         self.stopping = False
-        self.failed: Exception | None = None
 
     def tell(self, *what: Any) -> bool:
         """From the first worker: what happened. -> whether to stop."""
@@ -123,12 +122,6 @@ class Board:
 
     def stop(self) -> None:
         self.stopping = True
-
-    def fail(self, error: Exception) -> None:
-        self.failed = self.failed or error
-
-    def fault(self) -> Exception | None:
-        return self.failed
 
 
 class Reporter(tsrep.Observer):
@@ -188,21 +181,13 @@ def _work(config: dict[str, Any]) -> None:
         os.chdir(job.home)
     reporter = Reporter(board, world.rank == 0)
     try:
-        if ray.get(board.fault.remote()) is None:
-            _train(job, ray.get(config["panel"]), world, reporter)
+        _train(job, ray.get(config["panel"]), world, reporter)
     except tsrep.Interrupted:
         if world.rank == 0:
             ray.get(board.tell.remote("interrupted", reporter.reached))
     except FAULTS as error:
         error.add_note(f"On worker {world.rank} of {world.size}:\n{traceback.format_exc()}")
-        _post(board, error)
-        if torch.distributed.is_initialized():  # the others wait for this worker: end it for them
-            torch.distributed.destroy_process_group()
-    except Exception:
-        if (
-            ray.get(board.fault.remote()) is None
-        ):  # else the fault of another worker, seen as a connection that was lost
-            raise
+        raise
 
 
 def _train(job: Job, panel: tsrep.Panel, world: tsrep.World, reporter: Reporter) -> None:
@@ -230,18 +215,17 @@ def _train(job: Job, panel: tsrep.Panel, world: tsrep.World, reporter: Reporter)
                 model.save(Path(job.storage) / "model")
 
 
-def _post(board: Any, error: Exception) -> None:
-    import ray
-
-    try:
-        ray.get(board.fail.remote(error))
-    except Exception:  # an error that cannot travel: its words can
-        ray.get(board.fail.remote(RuntimeError(f"{type(error).__name__}: {error}")))
-
-
 def _trainer(job: Job, shared: dict[str, Any]) -> Any:
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, UserCallback
     from ray.train.torch import TorchConfig, TorchTrainer
+
+    class Faults(UserCallback):
+        """Ends the run at a fault; without it the workers would be restarted."""
+
+        def after_exception(self, run_context: Any, worker_exceptions: Mapping[int, Exception]) -> None:
+            for error in worker_exceptions.values():
+                if isinstance(error, FAULTS):
+                    raise error
 
     environment = {name: value for name, value in os.environ.items() if name.startswith(("MLFLOW_", "TSREP_"))}
     return TorchTrainer(
@@ -253,6 +237,7 @@ def _trainer(job: Job, shared: dict[str, Any]) -> Any:
             storage_path=job.storage,
             checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=FailureConfig(max_failures=RESTARTS, controller_failure_limit=RESTARTS),
+            callbacks=[Faults()],
             worker_runtime_env={"env_vars": environment | {"CUDA_VISIBLE_DEVICES": ""}},
         ),
         torch_config=TorchConfig(backend="gloo", timeout_s=600),
@@ -284,6 +269,7 @@ def _watch(run: Attempt, board: Any, plan: tsrep.Plan, caught: list[int], progre
     import ray
 
     bar, step, over, asked = tsrep.bar(plan) if progress else tsrep.Observer(), None, False, False
+    started = False
     try:
         while not over:
             over = run.over()
@@ -291,7 +277,10 @@ def _watch(run: Attempt, board: Any, plan: tsrep.Plan, caught: list[int], progre
                 if kind == "interrupted":
                     step = what[0]
                 elif kind == "start":
-                    bar.stop()  # of the workers before a restart
+                    if started:
+                        log.warning("workers were lost; new ones go on from step %d", what[1])
+                        bar.stop()
+                    started = True
                     bar.start(*what)
                 else:
                     bar.step(*what)
@@ -309,16 +298,18 @@ def _meant(error: Exception, plan: tsrep.Plan) -> Exception:
     """What went wrong, out of what Ray makes of it."""
     import ray
 
-    failures = getattr(error, "worker_failures", {})
-    causes = [getattr(failure, "_base_exc", failure) for _, failure in sorted(failures.items())]
     hint = f"; continue with: tsrep resume {plan.out}" if plan.out and (Path(plan.out) / CHECKPOINT).is_file() else ""
-    if not causes:
-        return RuntimeError(
-            f"Ray could not train on {plan.workers} workers: {getattr(error, 'controller_failure', error)}{hint}"
-        )
+    failure = getattr(error, "controller_failure", None)
+    if isinstance(failure, FAULTS):
+        return failure
+    causes = list(getattr(error, "worker_failures", {}).values())
     if any(isinstance(cause, ray.exceptions.RayActorError) for cause in causes):
-        return RuntimeError(f"a worker was lost for the {RESTARTS + 1}th time, killed or out of memory{hint}")
-    return causes[0]
+        return RuntimeError(f"workers were lost {RESTARTS + 1} times, killed or out of memory{hint}")
+    return (
+        causes[0]
+        if causes
+        else RuntimeError(f"Ray could not train on {plan.workers} workers: {failure or error}{hint}")
+    )
 
 
 @contextmanager

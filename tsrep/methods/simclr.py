@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Gt
 from torch import nn
@@ -35,7 +35,7 @@ class SimCLR:
     loss: Literal["info_nce", "decoupled", "debiased"] = "info_nce"
 
     def build(self, encoder: nn.Module, data: DataShape) -> Method:
-        width = int(encoder.features)
+        width = cast(int, encoder.features)
         head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.projection))
         # The floor of the debiased sum is that of scores at this temperature.
         loss = partial(debiased, temperature=self.temperature) if self.loss == "debiased" else LOSSES[self.loss]

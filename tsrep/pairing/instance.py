@@ -45,4 +45,5 @@ class Instance:
 def _unit(embedding: Embedding, temperature: float) -> torch.Tensor:
     pooled = embedding.pooled
     pooled = pooled.float() if pooled.dtype in (torch.bfloat16, torch.float16) else pooled
-    return normalize(pooled, dim=-1) / temperature**0.5
+    unit: torch.Tensor = normalize(pooled, dim=-1)
+    return unit.div(temperature**0.5)

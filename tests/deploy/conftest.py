@@ -1,0 +1,75 @@
+"""A small model, saved once, and the service's application in this process around it."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from tsrep_deploy.app import make_app
+from tsrep_deploy.engine import Engine
+from tsrep_deploy.settings import Settings
+
+import tsrep
+
+sys.path.insert(0, str(Path(__file__).parent))  # for service_requests: tests are not packages
+
+ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 16}
+
+
+@pytest.fixture(scope="session")
+def model() -> tsrep.Model:
+    """Trained on windows of unequal length, so that its stored inputs hold padding."""
+    rng = np.random.default_rng(0)
+    X = [rng.standard_normal((3, steps)).astype(np.float32) for steps in rng.integers(30, 49, 24)]
+    return tsrep.fit(X, encoder=ENCODER, training={"steps": 5, "batch_size": 8})
+
+
+@pytest.fixture(scope="session")
+def folder(model: tsrep.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model.save(tmp_path_factory.mktemp("models") / "small")
+
+
+class Service:
+    """The application in this process: many requests at once, on one loop, as the server would get them."""
+
+    def __init__(self, model: tsrep.Model, **limits: int) -> None:
+        self.settings = Settings(model="small", **limits)
+        self.app = make_app(self.settings)
+        self.engine = self.app.state.engine = Engine(model, self.settings)
+
+    def ask(self, *requests: dict[str, Any]) -> list[httpx.Response]:
+        """Answers to requests that are sent together. A request holds the arguments of `httpx.AsyncClient.post`."""
+
+        async def together(client: httpx.AsyncClient) -> list[httpx.Response]:
+            return list(await asyncio.gather(*(client.post("/embed", **request) for request in requests)))
+
+        return self.within(together)
+
+    def post(self, **request: Any) -> httpx.Response:
+        return self.ask(request)[0]
+
+    def within(self, work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]) -> Any:
+        async def run() -> Any:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+                return await work(client)
+
+        return asyncio.run(run())
+
+
+@pytest.fixture
+def service(model: tsrep.Model) -> Iterator[Callable[..., Service]]:
+    """Makes a service with these limits."""
+    made: list[Service] = []
+
+    def make(**limits: int) -> Service:
+        made.append(Service(model, **limits))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.engine.close()

@@ -1,0 +1,127 @@
+"""Every limit is a flag with a twin in the environment, and what is wrong is said before anything starts."""
+
+import dataclasses
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tsrep_deploy import launch
+from tsrep_deploy.running import free_port
+from tsrep_deploy.settings import Settings, flag, limits, texts, variable
+
+import tsrep
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch, tmp_path):
+    for field in dataclasses.fields(Settings):
+        monkeypatch.delenv(variable(field.name), raising=False)
+    monkeypatch.delenv("BENTOML_HOME", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_every_limit_is_a_flag_and_a_variable_and_is_explained(capsys):
+    with pytest.raises(SystemExit):
+        launch.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for name in limits():
+        assert flag(name) in told
+        assert variable(name) in told
+        assert len(texts()[name]) > 10
+
+
+@pytest.mark.parametrize("name", limits())
+def test_a_limit_is_read_from_its_variable_and_a_flag_goes_before_it(name, monkeypatch):
+    monkeypatch.setenv(variable(name), "2000")
+    assert getattr(Settings.from_environment(), name) == 2000
+    assert getattr(Settings.given(**{name: 3000}), name) == 3000
+
+
+def test_settings_survive_the_environment():
+    settings = Settings(model="runs/first", name="first", max_windows=7, queue=9, threads=2)
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"batch": 0}, "--batch to be a whole number of at least 1, got 0"),
+        ({"timeout": True}, "--timeout to be a whole number"),
+        ({"queue": 5}, "--queue to hold the windows of one request"),
+        ({"max_window": 5}, "unknown limit 'max_window'; did you mean 'max_windows'?"),
+    ],
+)
+def test_a_bad_limit_is_an_input_error(given, told):
+    with pytest.raises(tsrep.InputError, match=told.split(";")[0]):
+        Settings.given(**given)
+
+
+def test_a_variable_that_is_no_number_is_an_input_error(monkeypatch):
+    monkeypatch.setenv("TSREP_QUEUE", "many")
+    with pytest.raises(tsrep.InputError, match="TSREP_QUEUE to be a whole number, got 'many'"):
+        Settings.from_environment()
+
+
+def test_the_command_serves_this_model_here_with_these_limits(folder, monkeypatch, tmp_path):
+    monkeypatch.chdir(folder.parent)
+    port = free_port()
+    command, environ, home = launch.prepared("small", port=port, max_windows=7)
+    assert command[1:5] == ["-m", "bentoml", "serve", "tsrep_deploy.service:Encoder"]
+    assert command[command.index("--host") + 1] == "127.0.0.1"
+    assert (environ["TSREP_MODEL"], environ["TSREP_NAME"], environ["TSREP_MAX_WINDOWS"]) == (str(folder), "small", "7")
+    assert environ["BENTOML_DO_NOT_TRACK"] == "True"
+    assert environ["BENTOML_HOME"] == str(home) == str(tmp_path / "tsrep" / f"serve-{port}")
+
+
+def test_a_missing_model_is_named_before_anything_is_made(tmp_path):
+    with pytest.raises(tsrep.InputError, match="nowhere"):
+        launch.prepared("nowhere", port=free_port())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_model_is_refused(folder, tmp_path):
+    import shutil
+
+    broken = tmp_path / "broken"
+    shutil.copytree(folder, broken)
+    (broken / "weights.safetensors").write_bytes(b"\0" * 50)
+    with pytest.raises(tsrep.InputError):
+        launch.prepared(broken, port=free_port())
+
+
+def test_a_port_in_use_is_an_input_error(folder):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(tsrep.InputError, match="nothing can listen"):
+            launch.prepared(folder, port=other.getsockname()[1])
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 0), ("127.0.0.1", 70000), ("my-host", 3000)])
+def test_an_impossible_place_to_listen_is_an_input_error(folder, host, port):
+    with pytest.raises(tsrep.InputError, match="expected"):
+        launch.prepared(folder, host=host, port=port)
+
+
+def test_the_shell_gets_one_line_and_no_traceback(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "tsrep_deploy", "--model", "runs/first", "--queue", "1"],
+        capture_output=True, text=True, cwd=tmp_path, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.startswith("tsrep serve: expected --queue")
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_supervisor_needs_neither_torch_nor_the_model():
+    code = "import sys, tsrep_deploy.service; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_package_is_the_deploy_folder_of_the_checkout():
+    here = Path(__file__).parents[2]
+    if not (here / "setup.py").is_file():
+        pytest.skip("not a checkout")
+    assert Path(launch.__file__).parent == here / "deploy"

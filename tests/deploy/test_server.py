@@ -1,0 +1,156 @@
+"""The real server in its own processes: started once, asked over the loopback, and gone without a trace."""
+
+import json
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from service_requests import FORMS, as_arrow, as_json, as_npy, embeddings_of
+from tsrep_deploy.running import running
+
+RNG = np.random.default_rng(23)
+X = RNG.standard_normal((4, 3, 40)).astype(np.float32)
+RAGGED = [RNG.standard_normal((3, steps)).astype(np.float32) for steps in (40, 9, 48, 100)]
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    """A server, and after the tests the proof that nothing of it is left."""
+    with running(folder, max_body_bytes=300_000, max_windows=64) as address:
+        port = int(address.rsplit(":", 1)[1])
+        processes = [child for child in psutil.Process().children(recursive=True) if _serves(child)]
+        assert len(processes) >= 2  # supervisor and worker
+        yield address
+    assert not [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def _serves(process: psutil.Process) -> bool:
+    return "bentoml" in " ".join(process.cmdline())
+
+
+@pytest.fixture
+def post(address: str) -> Iterator[Any]:
+    with httpx.Client(base_url=address, timeout=30) as client:
+        yield lambda **request: client.post("/embed", **request)
+
+
+@pytest.mark.parametrize("pool", [None, "steps"])
+@pytest.mark.parametrize("form", FORMS)
+def test_served_is_local(post, model, form, pool):
+    query = {"params": {"pool": pool}} if pool else {}
+    served = embeddings_of(post(**FORMS[form](X), **query))
+    np.testing.assert_allclose(served, model.embed(X, pool), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("form", ["json", "arrow"])
+def test_ragged_windows_are_served_as_local(post, model, form):
+    np.testing.assert_allclose(embeddings_of(post(**FORMS[form](RAGGED))), model.embed(RAGGED), rtol=1e-5, atol=1e-5)
+
+
+def test_mixed_and_bad_requests_at_once_all_get_their_own_answer(post, model):
+    good = [as_npy(X), as_json(RAGGED), as_arrow(RAGGED[:2]), as_json(X[:1])]
+    local = [model.embed(windows) for windows in (X, RAGGED, RAGGED[:2], X[:1])]
+    bad = [
+        as_npy(X[:, :2]),
+        as_npy(np.full((1, 3, 5), np.inf, np.float32)),
+        {"content": b"{", "headers": {"Content-Type": "application/json"}},
+    ]
+    with ThreadPoolExecutor(12) as threads:
+        answers = list(threads.map(lambda k: post(**(good[k % 4] if k % 3 else bad[k % 9 // 3])), range(96)))
+    for k, answer in enumerate(answers):
+        if k % 3:
+            np.testing.assert_allclose(embeddings_of(answer), local[k % 4], rtol=1e-5, atol=1e-5)
+        else:
+            assert answer.status_code == 422
+
+
+def test_info_names_the_model_and_hides_where_it_lies(address, folder, model):
+    with urllib.request.urlopen(f"{address}/info") as answer:
+        text = answer.read().decode()
+    told = json.loads(text)
+    assert (told["model"], told["features"], told["limits"]["max_windows"]) == ("small", model.features, 64)
+    assert str(folder) not in text
+
+
+def test_a_chunked_body_is_refused_while_it_is_read(address):
+    """The client never ends its body, and gets its answer all the same."""
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        head = "POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+        wire.sendall(head.encode())
+        for _ in range(5):
+            wire.sendall(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+        assert wire.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_an_announced_body_is_refused_before_it_is_sent(address):
+    host, port = address.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as wire:
+        head = "POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 400000\r\n\r\n"
+        wire.sendall(head.encode())
+        assert wire.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_a_client_that_goes_away_leaves_the_service_well(address, post, model):
+    host, port = address.removeprefix("http://").split(":")
+    for _ in range(20):
+        with socket.create_connection((host, int(port)), timeout=10) as wire:
+            wire.sendall(
+                b"POST /embed HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 4000\r\n\r\n{"
+            )
+    np.testing.assert_allclose(embeddings_of(post(**as_npy(X))), model.embed(X), rtol=1e-5, atol=1e-5)
+
+
+def test_it_is_alive_ready_and_measured(address, post):
+    for path in ("/livez", "/readyz"):
+        with urllib.request.urlopen(address + path) as answer:
+            assert answer.status == 200
+    assert post(**as_npy(X[:, :2])).status_code == 422
+    assert post(**as_npy(X)).status_code == 200
+    before = metrics(address)
+    assert before['tsrep_rejected_total{reason="channels"}'] >= 1
+    assert before['tsrep_rejected_total{reason="overflow"}'] == 0
+    assert post(**as_npy(X)).status_code == 200
+    after = metrics(address)
+    assert after["tsrep_batch_windows_sum"] == before["tsrep_batch_windows_sum"] + len(X)
+    assert after["tsrep_inference_seconds_sum"] > before["tsrep_inference_seconds_sum"]
+    assert after["tsrep_queue_seconds_count"] > before["tsrep_queue_seconds_count"]
+    assert any(name.startswith("tsrep_request_total{") and 'endpoint="/embed"' in name for name in after)
+
+
+def test_unknown_paths_leave_no_trace_in_the_metrics(address):
+    for path in ("/", "/embed/x", "/one", "/static_content/two"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(address + path)
+    assert not [name for name in metrics(address) if "/one" in name or "/two" in name or "/embed/x" in name]
+
+
+def test_get_on_embed_is_not_allowed(address):
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(address + "/embed")
+
+
+def test_a_server_that_can_not_start_says_why(tmp_path):
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="expected the folder of a model"), running(tmp_path / "nothing"):
+        pass
+    assert time.monotonic() - begin < 60
+
+
+def metrics(address: str) -> dict[str, float]:
+    with urllib.request.urlopen(address + "/metrics") as answer:
+        lines = answer.read().decode().splitlines()
+    return {
+        line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if line and not line.startswith("#")
+    }
