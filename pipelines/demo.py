@@ -11,15 +11,13 @@ import argparse
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from tsrep_deploy.running import running
 
 import tsrep
 
@@ -60,14 +58,8 @@ def main() -> None:
     champion = tsrep.load(f"models:/{NAME}@champion")
     data = tsrep.load_dataset(DATA)
     query = data.test.values[WINDOW]
-    port = free_port()
-    server = subprocess.Popen([sys.executable, "-m", "tsrep", "serve", str(out), "--port", str(port)])
-    try:
-        wait_for(f"http://127.0.0.1:{port}/readyz", server)
-        answer = post(f"http://127.0.0.1:{port}/embed", {"windows": [query.tolist()]})
-    finally:
-        server.terminate()
-        server.wait(30)
+    with running(out) as address:
+        answer = post(f"{address}/embed", {"windows": [query.tolist()]})
     served = np.array(answer["embeddings"], np.float32)
     difference = float(np.abs(served - champion.embed(query[None])).max())
     console.print(
@@ -97,27 +89,6 @@ def main() -> None:
 
 def heading(text: str) -> None:
     console.print(f"\n[bold]{text}[/]")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_for(url: str, server: subprocess.Popen, seconds: float = 60) -> None:
-    """Until the address answers 200. A server that ends or does not come up is an error."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if server.poll() is not None:
-            raise SystemExit(f"the server ended with code {server.returncode} before it was ready")
-        try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                if answer.status == 200:
-                    return
-        except OSError:
-            time.sleep(0.1)
-    raise SystemExit(f"the server was not ready after {seconds:.0f} s")
 
 
 def post(url: str, body: dict) -> dict:

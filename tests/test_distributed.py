@@ -32,7 +32,14 @@ ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12, "dropout"
 BATCHES = {"even": (6, False), "uneven": (7, False), "ragged": (7, True)}
 CASES = [(method, batch) for method in METHODS for batch in BATCHES]
 CHANNELS, TIME = 3, 21
-LEARNING = {"steps": 5, "batch_size": 4, "validation": 0.25, "validate_every": 2, "precision": "float64", "log_every": 1}
+LEARNING = {
+    "steps": 5,
+    "batch_size": 4,
+    "validation": 0.25,
+    "validate_every": 2,
+    "precision": "float64",
+    "log_every": 1,
+}
 
 
 def made(n: int, ragged: bool) -> Series:
@@ -65,7 +72,9 @@ class Deaf:
         return self.hearing.place(n)
 
 
-def gradients(name: str, batch: str, world: tsrep.World, spoil: Callable[[Gather], Gather] = lambda g: g) -> dict[str, Tensor]:
+def gradients(
+    name: str, batch: str, world: tsrep.World, spoil: Callable[[Gather], Gather] = lambda g: g
+) -> dict[str, Tensor]:
     """Summed loss and gradients of one step; the views are drawn for the joined batch and dealt out."""
     n, ragged = BATCHES[batch]
     method = method_of(name)
@@ -77,7 +86,9 @@ def gradients(name: str, batch: str, world: tsrep.World, spoil: Callable[[Gather
     return {"loss": world.sum(loss)} | {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
 
 
-def trained(name: str, folder: Path | None = None, resume: Path | None = None, stop_at: int | None = None) -> dict[str, Tensor]:
+def trained(
+    name: str, folder: Path | None = None, resume: Path | None = None, stop_at: int | None = None
+) -> dict[str, Tensor]:
     """Weights and losses of a short run; the last batch of the validation part holds a single series."""
     asked: list[int] = []
 
@@ -90,7 +101,12 @@ def trained(name: str, folder: Path | None = None, resume: Path | None = None, s
     encoder, history = train(
         method_of(name), data, training, validation=held, directory=folder, resume=resume, stopping=stopping
     )
-    lines = {f"{key}.{int(line['step'])}": torch.tensor(line[key]).double() for line in history for key in line if key != "step"}
+    lines = {
+        f"{key}.{int(line['step'])}": torch.tensor(line[key]).double()
+        for line in history
+        for key in line
+        if key != "step"
+    }
     return dict(encoder.state_dict()) | {k: v for k, v in lines.items() if k.startswith(("loss", "validation"))}
 
 
@@ -169,7 +185,8 @@ def found(folder: Path) -> Found:
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     command = [sys.executable, __file__, str(folder)]
     workers = [
-        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in range(max(SIZES))
+        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True)
+        for rank in range(max(SIZES))
     ]
     try:
         for worker in workers:
@@ -216,7 +233,9 @@ def test_a_gather_without_gradient_is_found_out(name: str, size: int, found: Fou
 @pytest.mark.parametrize("name", METHODS)
 def test_a_run_of_many_workers_ends_with_the_weights_of_one_process(name: str, size: int, found: Found) -> None:
     alone = trained(name)
-    moved = apart({k: v for k, v in alone.items() if "." in k and "/" not in k and not k.startswith("validation")}, start_of(name))
+    moved = apart(
+        {k: v for k, v in alone.items() if "." in k and "/" not in k and not k.startswith("validation")}, start_of(name)
+    )
     assert moved > 1e-3, "weights that did not move prove nothing"
     for worker in found[size]:
         assert apart(alone, of(worker, f"{name}/trained")) < 1e-8

@@ -124,16 +124,22 @@ def evaluate(
     _say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
 ) -> None:
-    """Serve embeddings over HTTP (BentoML): POST /embed, GET /info, /readyz, /metrics."""
+    """Serve embeddings over HTTP (BentoML): POST /embed, GET /info, /readyz, /metrics.
+
+    Every limit of the service is a further flag, such as --max-windows 256; `python -m tsrep_deploy --help` lists them.
+    """
     from tsrep.plugins import plugin
 
-    plugin("servers", "bentoml")(model, host=host, port=port)
+    words = iter(context.args)
+    limits = {flag.removeprefix("--").replace("-", "_"): _number(flag, next(words, "")) for flag in words}
+    plugin("servers", "bentoml")(model, host=host, port=port, **limits)
 
 
 @app.command()
@@ -220,6 +226,12 @@ def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
     if words and "=" not in words[0]:
         return plan.read(words[0], [*words[1:], *flags])
     return plan.make({}, [*words, *flags])
+
+
+def _number(flag: str, text: str) -> int:
+    if not text.isdecimal():
+        raise InputError(f"expected a whole number after {flag}, got '{text}'")
+    return int(text)
 
 
 def _table(title: str, *columns: str) -> Any:

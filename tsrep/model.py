@@ -270,7 +270,7 @@ def _json(path: Path) -> dict[str, Any]:
         raise InputError(f"expected at most {LARGEST} bytes, got {path.stat().st_size}: {path}")
     try:
         held = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"expected JSON in {path}, it is damaged: {error}") from error
     if not isinstance(held, dict):
         raise InputError(f"expected a JSON object in {path}, got {type(held).__name__}")
@@ -281,9 +281,12 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        return [json.loads(line) for line in path.read_text().splitlines() if line]
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line]
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"expected a JSON object on every line of {path}, it is damaged: {error}") from error
+    if not all(isinstance(line, dict) for line in lines):
+        raise InputError(f"expected a JSON object on every line of {path}, it holds something else")
+    return lines
 
 
 def _span(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

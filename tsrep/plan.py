@@ -62,7 +62,7 @@ ROOMS = {"method": ("methods", "ts2vec"), "encoder": ("encoders", "dilated")}
 """section -> the room its choices live in, and the choice made when the plan makes none."""
 
 _short = reprlib.Repr()  # of what was given: a file may hold anything
-_short.maxstring = _short.maxother = 120
+_short.maxlevel, _short.maxstring, _short.maxother = 2, 120, 120
 
 Given = dict[str, tuple[Any, str]]
 """dotted key -> (value, where it was said)."""

@@ -20,36 +20,40 @@ class Progress(Observer):
     def __init__(self, title: str, windows: int, verdict: Callable[[Mapping[str, float]], str | None]) -> None:
         self.title, self.windows, self.verdict = title, windows, verdict
         self.bar: Any = None
+        self.live: Any = None
 
     def start(self, length: int, done: int) -> None:
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.text import Text
 
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TextColumn("{task.fields[numbers]}"),
             TimeRemainingColumn(compact=True),
-            console=Console(stderr=True),
-            transient=False,
         )
+        self.meter = Text("", style="dim")
+        self.live = Live(Group(self.bar, self.meter), console=Console(stderr=True), refresh_per_second=4)
         self.task = self.bar.add_task(self.title, total=length, completed=done, numbers="")
-        self.begun_at, self.began, self.meter, self.warned = done, time.perf_counter(), "", ""
-        self.bar.start()
+        self.done_before, self.began, self.warned = done, time.perf_counter(), ""
+        self.live.start()
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
-        pace = (step - self.begun_at) * self.windows / (time.perf_counter() - self.began)
+        pace = (step - self.done_before) * self.windows / (time.perf_counter() - self.began)
         loss = sum(value for name, value in values.items() if name.startswith("loss/"))
+        numbers = f"loss {loss:.4f} · rate {values['rate']:.0e} · {pace:,.0f} windows/s"
+        self.bar.update(self.task, completed=step, numbers=numbers)
         if "rank" in values:
-            self.meter = f"uniformity {values['uniformity']:.2f} · rank {values['rank']:.0f}"
+            told = f"alignment {values['alignment']:.2f} · uniformity {values['uniformity']:.2f} · rank {values['rank']:.1f}"
+            self.meter.plain = f"{told} of {values['rank_of']:.0f}"
             warning = self.verdict(values)
             if warning and warning != self.warned:
-                self.bar.console.print(f"[yellow]step {step}: {warning}[/]")
+                self.live.console.print(f"[yellow]step {step}: {warning}[/]")
                 self.warned = warning
-        numbers = f"loss {loss:.4f} · rate {values['rate']:.1e} · {pace:,.0f} windows/s · {self.meter}"
-        self.bar.update(self.task, completed=step, numbers=numbers)
 
     def stop(self) -> None:
         if self.bar is not None:
-            self.bar.stop()
+            self.live.stop()
