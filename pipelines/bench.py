@@ -80,60 +80,72 @@ class Recorder:
 
 
 class Clock(tsrep.Observer):
+    """Seconds of each step, and of the calls in it that are the encoder's and the loss's: forward, loss, backward."""
+
+    def __init__(self, method: tsrep.Method) -> None:
+        self.steps: list[float] = []
+        self.learning: list[float] = []
+        self.now = 0.0
+        method.embed, method.loss = self._timed(method.embed), self._timed(method.loss)
+        torch.Tensor.backward, self.before = self._timed(torch.Tensor.backward), torch.Tensor.backward
+
+    def _timed(self, call: Callable) -> Callable:
+        def timed(*args: object, **kwargs: object) -> object:
+            begin = time.perf_counter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self.now += time.perf_counter() - begin
+
+        return timed
+
     def start(self, length: int, done: int) -> None:
-        self.steps, self.last = [], time.perf_counter()
+        self.last = time.perf_counter()
 
     def step(self, step: int, values: object) -> None:
-        now = time.perf_counter()
-        self.steps.append(now - self.last)
-        self.last = now
+        self.steps.append(time.perf_counter() - self.last)
+        self.learning.append(self.now)
+        self.now, self.last = 0.0, time.perf_counter()
+
+    def stop(self) -> None:
+        torch.Tensor.backward = self.before
 
 
 def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
-    """A whole step of the loop, beside encoder (forward and backward) and loss (forward and backward) on its views."""
+    """A step of the loop; what in it is neither encoder nor loss; and the two on its views, forward and backward."""
     panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((4 * batch, CHANNELS, length)).astype(np.float32))
-    encoder_shares, loss_shares, rest_shares, steps = [], [], [], []
+    rows = []
     for round_ in range(rounds):
-        plan, _ = tsrep.make_plan(
-            {"method": "ts2vec", "training": {"steps": 6, "batch_size": batch, "log_every": 1000}, "seed": round_}
-        )
+        training = {"steps": 6, "batch_size": batch, "log_every": 1000}
+        plan, _ = tsrep.make_plan({"method": "ts2vec", "training": training, "seed": round_})
         prepared = tsrep.prepare(panel, plan)
-        method, clock = tsrep.build(plan, prepared.shape), Clock()
+        method = tsrep.build(plan, prepared.shape)
         method.view = Recorder(method.view)
+        clock = Clock(method)
         tsrep.train(method, prepared.train, plan.training, seed=round_, observers=(clock,))
-        phase = method.phases[0]
         encoder = loss = 0.0
         for views in method.view.made[1:]:  # the first step warms up
             begin = time.perf_counter()
             made = method.embed(views)
-            upstream = [torch.ones_like(e.steps) for e in made.values()]
-            torch.autograd.backward([e.steps for e in made.values()], upstream)
+            torch.autograd.backward([e.steps for e in made.values()], [torch.ones_like(e.steps) for e in made.values()])
             encoder += time.perf_counter() - begin
             kept = {
-                n: tsrep.Embedding(e.steps.detach().requires_grad_(), e.pooled.detach(), e.series)
-                for n, e in made.items()
+                name: tsrep.Embedding(e.steps.detach().requires_grad_(), e.pooled.detach(), e.series)
+                for name, e in made.items()
             }
             begin = time.perf_counter()
-            value, _, _ = method.loss(phase, views, kept, tsrep.World().gather(batch))
+            value, _, _ = method.loss(method.phases[0], views, kept, tsrep.World().gather(batch))
             value.backward()
             loss += time.perf_counter() - begin
-        whole = sum(clock.steps[1:])
         count = len(clock.steps) - 1
-        steps.append(whole / count)
-        encoder_shares.append(encoder / count)
-        loss_shares.append(loss / encoder)
-        rest_shares.append((whole - encoder - loss) / encoder)
+        whole, rest = sum(clock.steps[1:]), sum(clock.steps[1:]) - sum(clock.learning[1:])
+        rows.append((whole / count, encoder / count, loss / encoder, rest / encoder))
+    whole, encoder, loss_ratio, rest_ratio = (statistics.median(column) for column in zip(*rows, strict=True))
     shape = f"{batch}x{length}"
-    tell("step of ts2vec", shape, 1e3 * statistics.median(steps), "ms", statistics.median(steps))
-    tell(
-        "encoder, forward and backward",
-        shape,
-        1e3 * statistics.median(encoder_shares),
-        "ms",
-        statistics.median(encoder_shares),
-    )
-    tell("loss / encoder", shape, statistics.median(loss_shares), "ratio")
-    tell("all the rest of the step / encoder (at most .1)", shape, statistics.median(rest_shares), "ratio")
+    tell("step of ts2vec", shape, 1e3 * whole, "ms", whole)
+    tell("encoder, forward and backward", shape, 1e3 * encoder, "ms", encoder)
+    tell("loss / encoder", shape, loss_ratio, "ratio")
+    tell("all the rest of the step / encoder (at most .1)", shape, rest_ratio, "ratio")
 
 
 def hierarchical(kind: str, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

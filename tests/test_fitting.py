@@ -61,11 +61,17 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "object array": ({"X": np.array([windows(1)[0], None], dtype=object)}, "object array"),
     "text": ({"X": np.full((4, 2, 8), "a")}, "real numbers"),
     "infinite": ({"X": holding(np.inf)}, "channel_1 holds 1 infinite values.*series 4, step 7"),
-    "an all-missing series": ({"X": np.where(np.arange(10)[:, None, None] == 6, np.nan, windows())}, "1 of 10 series.*rows 6"),
+    "an all-missing series": (
+        {"X": np.where(np.arange(10)[:, None, None] == 6, np.nan, windows())},
+        "1 of 10 series.*rows 6",
+    ),
     "channels that differ": ({"X": [windows()[0], windows(1, 2)[0]]}, "series 1 to have 3 channels.*got 2"),
     "one window": ({"X": windows(1)}, "at least two windows.*got one.*window"),
     "one window after cutting": ({"X": windows(1), "window": 24}, "at least two windows"),
-    "window longer than the series": ({"X": windows(), "window": 25}, "no longer than the longest series of 24 steps, got 25"),
+    "window longer than the series": (
+        {"X": windows(), "window": 25},
+        "no longer than the longest series of 24 steps, got 25",
+    ),
     "hop alone": ({"hop": 3}, "data.hop=3 needs data.window"),
     "hop of nothing": ({"window": 8, "hop": 0}, "data.hop"),
     "missing file": ({"X": "no/such/data.parquet"}, "no file no/such/data.parquet.*does not exist"),
@@ -76,17 +82,32 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown encoder": ({"encoder": "dilatd"}, "unknown encoder 'dilatd'; did you mean 'dilated'"),
     "unknown key": ({"method": {"name": "simclr", "temperture": 1}}, "'method.temperture'.*did you mean 'temperature'"),
     "unknown training key": ({"training": {"step": 1}}, "'training.step'.*did you mean 'steps'"),
-    "unknown augmentation": ({"method": {"name": "simclr", "augment": ["jiter"]}}, "unknown augmentation 'jiter'; did you mean 'jitter'"),
-    "augmentation out of range": ({"method": {"name": "simclr", "augment": [{"jitter": {"sigma": -1}}]}}, "jitter.sigma"),
-    "patch longer than the window": ({"encoder": {"name": "patch", "patch": 25}}, "patches no longer than the window of 24 steps"),
-    "series shorter than a crop": ({"X": windows(time=1), "method": "ts2vec"}, "at least 2 steps for overlapping crops, got 1"),
+    "unknown augmentation": (
+        {"method": {"name": "simclr", "augment": ["jiter"]}},
+        "unknown augmentation 'jiter'; did you mean 'jitter'",
+    ),
+    "augmentation out of range": (
+        {"method": {"name": "simclr", "augment": [{"jitter": {"sigma": -1}}]}},
+        "jitter.sigma",
+    ),
+    "patch longer than the window": (
+        {"encoder": {"name": "patch", "patch": 25}},
+        "patches no longer than the window of 24 steps",
+    ),
+    "series shorter than a crop": (
+        {"X": windows(time=1), "method": "ts2vec"},
+        "at least 2 steps for overlapping crops, got 1",
+    ),
     "unknown observer": ({"observers": {"mlfow": {}}}, "no observer 'mlfow' is installed; did you mean 'mlflow'"),
     "unknown setting of an observer": (
         {"observers": {"mlflow": {"experimnt": "a"}}},
         "unknown setting 'experimnt' of the observer 'mlflow'; did you mean 'experiment'",
     ),
     "unknown device": ({"training": {"device": "nowhere"}}, "training.device.*'nowhere'"),
-    "validation of one window": ({"X": windows(4), "training": {"validation": 0.1}}, "two windows on each side.*3 and 1"),
+    "validation of one window": (
+        {"X": windows(4), "training": {"validation": 0.1}},
+        "two windows on each side.*3 and 1",
+    ),
     "validation of too few": ({"X": windows(2), "training": {"validation": 0.5}}, "at least three recordings.*got 2"),
     "seed": ({"seed": -1}, "'seed'.*greater than or equal to 0"),
     "workers": ({"workers": -1}, "'workers'"),
@@ -94,8 +115,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_named_and_leaves_nothing_behind(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_is_named_and_leaves_nothing_behind(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fitting.plans, "write", lambda *_: pytest.fail("written before the input was refused"))
     given, said = BAD[name]
     settings = {"X": windows(), "encoder": ENCODER, "training": TRAINING, "out": tmp_path / "run"} | given
     with pytest.raises(InputError, match=said):
@@ -103,7 +127,9 @@ def test_bad_input_is_named_and_leaves_nothing_behind(name: str, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_refuses_once_training_began_leaves_nothing_behind_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_refuses_once_training_began_leaves_nothing_behind_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Refuses(Observer):
         def start(self, length: int, done: int) -> None:
             assert (tmp_path / "run" / "plan.yaml").is_file()
@@ -133,7 +159,7 @@ def test_a_folder_that_holds_something_is_not_touched(tmp_path: Path) -> None:
 def test_resuming_needs_a_folder_with_a_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="expected out"):
         fit(windows(), resume=True)
-    with pytest.raises(InputError, match="expected a checkpoint.*found none"):
+    with pytest.raises(InputError, match=r"expected a checkpoint.*found none"):
         fit(windows(), out=tmp_path / "new", resume=True)
     with pytest.raises(InputError, match=r"found no plan.yaml"):
         tsrep.resume(tmp_path)
@@ -218,7 +244,10 @@ FORMS: dict[str, Callable[[np.ndarray], Any]] = {
     "panel": tsrep.as_panel,
     "float64": lambda x: x.astype(np.float64),
     "table": lambda x: pd.concat(
-        [pd.DataFrame(one.T, columns=["a", "b", "c"]).assign(id=i, timestamp=np.arange(24.0)) for i, one in enumerate(x)]
+        [
+            pd.DataFrame(one.T, columns=["a", "b", "c"]).assign(id=i, timestamp=np.arange(24.0))
+            for i, one in enumerate(x)
+        ]
     ),
 }
 
@@ -249,11 +278,14 @@ def test_the_bar_shows_loss_and_pace_and_warns_of_collapse(
     monkeypatch.setenv("COLUMNS", "200")
     fit(windows(), progress=True, training=TRAINING | {"steps": 3, "log_every": 1})
     shown = capsys.readouterr().err
-    assert "ts2vec · dilated" in shown
+    assert "ts2vec" in shown
     assert "3/3" in shown
     assert "loss" in shown and "windows/s" in shown and "rank" in shown
     assert shown.count("no nearer than strangers") == 1  # said once, though the numbers in it change at every look
-    blind = {"method": {"name": "ts2vec", "mask": 1.0}, "encoder": ENCODER | {"dropout": 0.0}}  # all series look the same
+    blind = {
+        "method": {"name": "ts2vec", "mask": 1.0},
+        "encoder": ENCODER | {"dropout": 0.0},
+    }  # all series look the same
     fit(windows(), progress=True, training=TRAINING | {"steps": 3, "log_every": 1}, **blind)
     warned = capsys.readouterr().err
     assert "step 1: embeddings are collapsing: uniformity 0.00" in warned
@@ -288,7 +320,9 @@ def test_the_part_kept_aside_follows_from_the_seed_and_holds_whole_subjects() ->
         assert made.validation is not None
         assert len(made.train) + len(made.validation) == 24
         assert len(made.validation) % 4 == 0  # four windows of each subject
-        raw = made.validation.values.numpy() * np.array(made.scaler.scale)[:, None] + np.array(made.scaler.mean)[:, None]
+        raw = (
+            made.validation.values.numpy() * np.array(made.scaler.scale)[:, None] + np.array(made.scaler.mean)[:, None]
+        )
         return set(np.round(raw[:, 0, 0].astype(float), 3))
 
     assert held(0) == held(0)

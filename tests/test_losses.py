@@ -122,7 +122,9 @@ def test_the_debiased_floor_is_reached_and_equals_the_loop() -> None:
     u = units(5, 2, seed=3)
     loss = value(lambda p: debiased(p, 0.4, 0.1), pool(u, u, 0.1))
     torch.testing.assert_close(loss, slow.debiased(u, u, 0.1, 0.4))
-    assert abs(float(loss - slow.debiased(u, u, 0.1, 0.0))) > 1e-3  # the prior matters here, so the floor was not all there was
+    assert (
+        abs(float(loss - slow.debiased(u, u, 0.1, 0.0))) > 1e-3
+    )  # the prior matters here, so the floor was not all there was
 
 
 def test_soft_masses_equal_the_slow_loop() -> None:
@@ -139,7 +141,9 @@ def test_soft_masses_equal_the_slow_loop() -> None:
 def test_masses_that_are_learned_get_a_gradient() -> None:
     attract, repel = rows(4, 6).abs().requires_grad_(), rows(4, 6, seed=1).abs().requires_grad_()
     score = rows(4, 6, seed=2)
-    assert torch.autograd.gradcheck(lambda a, r: info_nce(Pairs(score, a, r, torch.ones(1), torch.arange(4))), (attract, repel))
+    assert torch.autograd.gradcheck(
+        lambda a, r: info_nce(Pairs(score, a, r, torch.ones(1), torch.arange(4))), (attract, repel)
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)

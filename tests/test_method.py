@@ -46,7 +46,13 @@ class Parts:
 
 def pairs(n: int, share: float, seed: int) -> Pairs:
     own = torch.eye(n, dtype=torch.float64)
-    return Pairs(rows(n, n, seed=seed), own, 1 - own, torch.full((n,), share / n, dtype=torch.float64), torch.arange(n) + 10 * seed)
+    return Pairs(
+        rows(n, n, seed=seed),
+        own,
+        1 - own,
+        torch.full((n,), share / n, dtype=torch.float64),
+        torch.arange(n) + 10 * seed,
+    )
 
 
 # --- a term -------------------------------------------------------------------------------------------------------
@@ -62,7 +68,10 @@ def test_a_term_adds_up_shares_times_losses() -> None:
 
 def test_chunks_of_anchors_equal_the_whole() -> None:
     whole = pairs(6, 1.0, 3)
-    cuts = [Pairs(whole.score[i], whole.attract[i], whole.repel[i], whole.weight[i], whole.row[i]) for i in torch.arange(6).split(4)]
+    cuts = [
+        Pairs(whole.score[i], whole.attract[i], whole.repel[i], whole.weight[i], whole.row[i])
+        for i in torch.arange(6).split(4)
+    ]
     torch.testing.assert_close(Term(Parts(*cuts))({}, Alone())[0], Term(Parts(whole))({}, Alone())[0])
 
 
@@ -73,7 +82,10 @@ def test_mining_changes_masses_in_its_order_before_the_loss() -> None:
     def floored(p: Pairs) -> Pairs:
         return Pairs(p.score, p.attract, p.repel.clamp(max=1.0), p.weight, p.row)
 
-    term = {order: Term(Instance(), mining=order)(given(), Alone())[0] for order in ((), (doubled, floored), (floored, doubled))}
+    term = {
+        order: Term(Instance(), mining=order)(given(), Alone())[0]
+        for order in ((), (doubled, floored), (floored, doubled))
+    }
     torch.testing.assert_close(term[()], term[doubled, floored])
     assert term[floored, doubled] > term[()] + 0.1
 
@@ -88,7 +100,9 @@ def test_reweighing_sees_losses_and_rows_and_gives_them_to_memories() -> None:
         return (row % 2).to(loss.dtype)
 
     value, seen = Term(Parts(first, second), reweigh=reweigh)({}, Alone())
-    expected = (info_nce(first) * first.weight * (first.row % 2)).sum() + (info_nce(second) * second.weight * (second.row % 2)).sum()
+    expected = (info_nce(first) * first.weight * (first.row % 2)).sum() + (
+        info_nce(second) * second.weight * (second.row % 2)
+    ).sum()
     torch.testing.assert_close(value, expected)
     assert [s.part for s in seen] == [0, 1]
     for told, (loss, row), p in zip(seen, asked, (first, second), strict=True):

@@ -20,7 +20,15 @@ from tsrep.series import POOLS, Series
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
 TRAINING = {"steps": 3, "batch_size": 8}
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
-FILES = {"plan.yaml", "weights.safetensors", "data.json", "check.safetensors", "history.jsonl", "results.jsonl", "README.md"}
+FILES = {
+    "plan.yaml",
+    "weights.safetensors",
+    "data.json",
+    "check.safetensors",
+    "history.jsonl",
+    "results.jsonl",
+    "README.md",
+}
 
 
 def windows(n: int = 14, time: int = 20, seed: int = 0) -> np.ndarray:
@@ -116,11 +124,21 @@ def test_files_and_tables_are_embedded_like_arrays(model: tsrep.Model, tmp_path:
     x = np.nan_to_num(x)
     np.save(tmp_path / "x.npy", x)
     frame = pd.concat(
-        [pd.DataFrame(one.T, columns=list(CHANNELS)).assign(id=i, timestamp=np.arange(5) / 10) for i, one in enumerate(x)]
+        [
+            pd.DataFrame(one.T, columns=list(CHANNELS)).assign(id=i, timestamp=np.arange(5) / 10)
+            for i, one in enumerate(x)
+        ]
     )
     frame.to_parquet(tmp_path / "x.parquet")
     expected = model.embed(x)
-    for given in (tmp_path / "x.npy", str(tmp_path / "x.npy"), frame, tmp_path / "x.parquet", torch.from_numpy(x), list(x)):
+    for given in (
+        tmp_path / "x.npy",
+        str(tmp_path / "x.npy"),
+        frame,
+        tmp_path / "x.parquet",
+        torch.from_numpy(x),
+        list(x),
+    ):
         np.testing.assert_allclose(model.embed(given), expected, rtol=1e-5, atol=1e-5)
 
 
@@ -134,7 +152,10 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
     "empty table": (pd.DataFrame, "empty|expected"),
     "nothing": (lambda: None, "NoneType"),
     "number": (lambda: np.array(3.0), r"\(n, channel, time\)"),
-    "all missing": (lambda: np.where(np.arange(3)[:, None, None] == 1, np.nan, np.ones((3, 6, 5))), "1 of 3 series.*rows 1"),
+    "all missing": (
+        lambda: np.where(np.arange(3)[:, None, None] == 1, np.nan, np.ones((3, 6, 5))),
+        "1 of 3 series.*rows 1",
+    ),
     "infinite": (lambda: np.where(np.arange(3)[:, None, None] == 1, np.inf, np.ones((3, 6, 5))), "infinite.*series 1"),
     "objects": (lambda: np.array([np.zeros((6, 4)), None], dtype=object), "object array"),
     "text": (lambda: np.full((2, 6, 3), "a"), "real numbers"),
@@ -159,9 +180,20 @@ def test_an_unknown_pool_is_refused(model: tsrep.Model) -> None:
 
 @pytest.mark.parametrize("encoder", ["dilated", "causal", "patch"])
 def test_loaded_equals_saved_bit_for_bit(encoder: str, tmp_path: Path) -> None:
-    small = {"hidden": 8, "features": 12} | ({"layers": 1, "heads": 2, "patch": 4, "stride": 4} if encoder == "patch" else {"depth": 3})
+    small = {"hidden": 8, "features": 12} | (
+        {"layers": 1, "heads": 2, "patch": 4, "stride": 4} if encoder == "patch" else {"depth": 3}
+    )
     model = tsrep.fit(panel(windows()), encoder={"name": encoder, **small}, training=TRAINING, method="simclr")
-    model.results.append({"dataset": "made", "setting": "classify", "method": "simclr", "features": "svm", "metric": "accuracy", "value": 0.5})
+    model.results.append(
+        {
+            "dataset": "made",
+            "setting": "classify",
+            "method": "simclr",
+            "features": "svm",
+            "metric": "accuracy",
+            "value": 0.5,
+        }
+    )
     again = tsrep.load(model.save(tmp_path / "model"))
     for pool in (None, "mean", "steps"):
         np.testing.assert_array_equal(again.embed(windows(seed=9), pool), model.embed(windows(seed=9), pool))
@@ -208,7 +240,9 @@ def test_a_foreign_folder_is_not_written_into(model: tsrep.Model, tmp_path: Path
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
 
 
-def test_a_save_that_fails_leaves_the_old_model_whole(saved: Path, model: tsrep.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_save_that_fails_leaves_the_old_model_whole(
+    saved: Path, model: tsrep.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = tsrep.load(saved).embed(windows())
 
     def full(*_: Any) -> None:
@@ -326,11 +360,15 @@ def test_a_changed_description_is_refused(saved: Path, change: Callable[[dict[st
         tsrep.load(saved)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"3", b"\xff\xfe", b"[" * 100_000, b" " * (2**20 + 1)], ids=lambda b: str(b)[:12])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"3", b"\xff\xfe", b"[" * 100_000, b" " * (2**20 + 1)], ids=lambda b: str(b)[:12]
+)
 @pytest.mark.parametrize("name", ["data.json", "history.jsonl", "plan.yaml"])
 def test_files_of_something_else_are_refused(saved: Path, name: str, content: bytes) -> None:
     (saved / name).write_bytes(content)
-    if name == "history.jsonl" and not content:  # no history; an empty plan is one of defaults, which the weights do not fit
+    if (
+        name == "history.jsonl" and not content
+    ):  # no history; an empty plan is one of defaults, which the weights do not fit
         assert tsrep.load(saved).history == []
         return
     with pytest.raises(InputError):
@@ -351,7 +389,7 @@ def test_another_plan_is_refused(saved: Path) -> None:
 
 
 def test_no_folder_and_an_unknown_scheme_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="found none at .*nowhere"):
+    with pytest.raises(InputError, match=r"found none at .*nowhere"):
         tsrep.load(tmp_path / "nowhere")
     with pytest.raises(InputError, match="no source 'modls' is installed; did you mean 'models'"):
         tsrep.load("modls:/steps@champion")

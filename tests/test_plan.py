@@ -40,7 +40,12 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
     assert made.encoder == Causal(depth=4)
     assert made.data == plan.DataPlan("BasicMotions", None, 50, 25, False)
     assert (made.training.epochs, made.training.learning_rate, made.training.clip) == (5, 1e-3, None)
-    assert (made.seed, made.out, made.workers, made.observers) == (3, "runs/first", 2, {"mlflow": {"experiment": "wearables"}})
+    assert (made.seed, made.out, made.workers, made.observers) == (
+        3,
+        "runs/first",
+        2,
+        {"mlflow": {"experiment": "wearables"}},
+    )
 
 
 def test_an_empty_plan_is_the_default_one_with_what_its_method_recommends() -> None:
@@ -53,7 +58,9 @@ def test_an_empty_plan_is_the_default_one_with_what_its_method_recommends() -> N
     assert plan.make({"method": "simclr", "training": {"batch_size": 9}})[0].training.batch_size == 9
 
 
-@pytest.mark.parametrize("content", [{}, yaml.safe_load(FULL), {"encoder": "patch", "observers": {"mlflow": None}}], ids=str)
+@pytest.mark.parametrize(
+    "content", [{}, yaml.safe_load(FULL), {"encoder": "patch", "observers": {"mlflow": None}}], ids=str
+)
 def test_what_is_written_reads_back_as_the_same_plan(content: dict[str, Any], tmp_path: Path) -> None:
     made, _ = plan.make(content)
     again, _ = plan.read(plan.write(made, tmp_path / "new" / "folder"))
@@ -79,10 +86,14 @@ def test_sections_may_be_a_name_settings_or_a_configuration() -> None:
 
 
 @pytest.mark.parametrize(
-    "content, overrides, said",
+    ("content", "overrides", "said"),
     [
         ({"methd": "simclr"}, [], r"unknown key 'methd'.*did you mean 'method'"),
-        ({"method": {"name": "ts2vec", "temprature": 1}}, [], r"unknown key 'method.temprature'.*did you mean 'temperature'"),
+        (
+            {"method": {"name": "ts2vec", "temprature": 1}},
+            [],
+            r"unknown key 'method.temprature'.*did you mean 'temperature'",
+        ),
         ({"training": {"stepz": 1}}, [], r"unknown key 'training.stepz'.*did you mean 'steps'"),
         ({"data": {"windw": 1}}, [], r"unknown key 'data.windw'.*did you mean 'window'"),
         ({}, ["encoder.hiden=3"], r"unknown key 'encoder.hiden'.*did you mean 'hidden'"),
@@ -95,13 +106,15 @@ def test_sections_may_be_a_name_settings_or_a_configuration() -> None:
     ],
     ids=str,
 )
-def test_an_unknown_key_is_named_with_its_path_and_the_nearest_one(content: dict[str, Any], overrides: list[str], said: str) -> None:
+def test_an_unknown_key_is_named_with_its_path_and_the_nearest_one(
+    content: dict[str, Any], overrides: list[str], said: str
+) -> None:
     with pytest.raises(InputError, match=said):
         plan.make(content, overrides)
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    ("content", "said"),
     [
         ({"training": {"steps": "many"}}, r"'training.steps'.*integer.*'many'"),
         ({"training": {"steps": 0}}, r"'training.steps'.*greater than 0.*0"),
@@ -130,8 +143,16 @@ def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(content: di
 
 def test_overrides_win_and_are_read_as_yaml(tmp_path: Path) -> None:
     path = written(tmp_path, FULL)
-    made, given = plan.read(path, ["method.temperature=0.5", "training.clip=1.0", "out=null", "data.name=ERing", "seed=9"])
-    assert (made.method.temperature, made.training.clip, made.out, made.data.name, made.seed) == (0.5, 1.0, None, "ERing", 9)
+    made, given = plan.read(
+        path, ["method.temperature=0.5", "training.clip=1.0", "out=null", "data.name=ERing", "seed=9"]
+    )
+    assert (made.method.temperature, made.training.clip, made.out, made.data.name, made.seed) == (
+        0.5,
+        1.0,
+        None,
+        "ERing",
+        9,
+    )
     assert given["method.temperature"] == (0.5, "command line")
     assert given["data.window"] == (50, str(path))
     assert made.data.window == 50
@@ -139,11 +160,17 @@ def test_overrides_win_and_are_read_as_yaml(tmp_path: Path) -> None:
 
 def test_another_method_takes_the_settings_of_the_former_away(tmp_path: Path) -> None:
     made, _ = plan.read(written(tmp_path, FULL), ["method=ts2vec", "method.alpha=1", "encoder=patch"])
-    assert (registry.name_of("methods", made.method), made.method.alpha, made.method.temperature) == ("ts2vec", 1.0, 1.0)
+    assert (registry.name_of("methods", made.method), made.method.alpha, made.method.temperature) == (
+        "ts2vec",
+        1.0,
+        1.0,
+    )
     assert registry.name_of("encoders", made.encoder) == "patch"
 
 
-@pytest.mark.parametrize("before", [None, {}, {"mlflow": None}, {"mlflow": {"experiment": "a"}}, {"other": {}}], ids=str)
+@pytest.mark.parametrize(
+    "before", [None, {}, {"mlflow": None}, {"mlflow": {"experiment": "a"}}, {"other": {}}], ids=str
+)
 def test_observers_are_set_one_by_one(before: Any) -> None:
     made, _ = plan.make({"observers": before}, ["observers.mlflow.register=steps", "observers.mlflow={}"])
     assert made.observers["mlflow"]["register"] == "steps"
@@ -159,7 +186,7 @@ def test_an_override_that_is_none_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "content, said",
+    ("content", "said"),
     [
         (b"- a\n- b\n", r"expected a plan with keys data, method.*\['a', 'b'\]"),
         (b"method: {", "expected YAML"),
@@ -180,7 +207,9 @@ def test_a_file_that_is_no_plan_is_refused(content: bytes, said: str, tmp_path: 
 
 def test_a_file_that_grows_when_it_is_read_does_not_fill_the_message(tmp_path: Path) -> None:
     """A list of lists of lists …, by YAML's aliases: small in the file, without end on the screen."""
-    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"] + [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)
+    ]
     with pytest.raises(InputError) as caught:
         plan.read(written(tmp_path, "\n".join([*lines, "training: *a11"])))
     assert len(str(caught.value)) < 2000
@@ -238,7 +267,9 @@ def validator() -> jsonschema.Draft202012Validator:
     ],
     ids=lambda content: str(content)[:40],
 )
-def test_the_schema_takes_what_a_plan_takes(content: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
+def test_the_schema_takes_what_a_plan_takes(
+    content: dict[str, Any], validator: jsonschema.Draft202012Validator
+) -> None:
     plan.make(content)
     text = {"learning_rate": 1e-3} if content == yaml.safe_load(FULL) else {}  # "1e-3" is text to YAML 1.1
     if text:
@@ -262,7 +293,9 @@ def test_the_schema_takes_what_a_plan_takes(content: dict[str, Any], validator: 
     ],
     ids=str,
 )
-def test_the_schema_refuses_what_a_plan_refuses(content: dict[str, Any], validator: jsonschema.Draft202012Validator) -> None:
+def test_the_schema_refuses_what_a_plan_refuses(
+    content: dict[str, Any], validator: jsonschema.Draft202012Validator
+) -> None:
     with pytest.raises(InputError):
         plan.make(content)
     assert not validator.is_valid(content)

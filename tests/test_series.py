@@ -31,7 +31,7 @@ def test_the_extent_runs_from_the_first_to_the_last_observed_step() -> None:
 
 
 @pytest.mark.parametrize(
-    "seen, extent",
+    ("seen", "extent"),
     [("000", "000"), ("010", "010"), ("101", "111"), ("110", "110"), ("0100100", "0111100"), ("1", "1")],
 )
 def test_extents_have_no_holes(seen: str, extent: str) -> None:

@@ -1,5 +1,6 @@
 """The loop: exact resume from anywhere, exact bits from a seed, and no number that is silently wrong."""
 
+import itertools
 import json
 import os
 import signal
@@ -123,7 +124,9 @@ def stopper(after: int) -> Callable[[], bool]:
 
 
 def contents(method: Method, kept: nn.Module) -> dict[str, Tensor]:
-    return {f"method.{k}": v for k, v in method.state_dict().items()} | {f"kept.{k}": v for k, v in kept.state_dict().items()}
+    return {f"method.{k}": v for k, v in method.state_dict().items()} | {
+        f"kept.{k}": v for k, v in kept.state_dict().items()
+    }
 
 
 def assert_same_bits(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
@@ -138,7 +141,13 @@ SETTINGS = {
     "plain": {},
     "accumulated": {"accumulate": 3},
     "mean of the weights": {"average": "mean", "precision": "float64"},
-    "moving mean, cosine, clipped": {"average": "moving", "decay": 0.8, "schedule": "cosine", "warmup": 4, "clip": 0.05},
+    "moving mean, cosine, clipped": {
+        "average": "moving",
+        "decay": 0.8,
+        "schedule": "cosine",
+        "warmup": 4,
+        "clip": 0.05,
+    },
     "validated": {"validate_every": 2, "patience": 5, "average": "mean", "learning_rate": 0.05},
     "bfloat16": {"precision": "bfloat16"},
 }
@@ -146,7 +155,9 @@ SETTINGS = {
 
 @pytest.mark.parametrize("stops", [(1,), (7, 3)], ids=str)
 @pytest.mark.parametrize("setting", SETTINGS)
-def test_a_run_that_was_stopped_and_resumed_equals_an_unbroken_one(setting: str, stops: tuple[int, ...], tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_and_resumed_equals_an_unbroken_one(
+    setting: str, stops: tuple[int, ...], tmp_path: Path
+) -> None:
     """Five batches an epoch: stops after steps 1, 7 and 10 of 13 lie inside an epoch, at its end, and after an odd step."""
     settings = Training(steps=13, batch_size=4, log_every=3, checkpoint_every=100, **SETTINGS[setting])
     held = data(7, seed=1) if setting == "validated" else None
@@ -156,7 +167,16 @@ def test_a_run_that_was_stopped_and_resumed_equals_an_unbroken_one(setting: str,
     for part, after in enumerate(stops):
         begun = remembering(seed=99 * part)  # what is resumed brings its own weights
         with pytest.raises(Interrupted, match="tsrep resume"):
-            train(begun, data(), settings, seed=5, validation=held, directory=tmp_path, resume=resume, stopping=stopper(after))
+            train(
+                begun,
+                data(),
+                settings,
+                seed=5,
+                validation=held,
+                directory=tmp_path,
+                resume=resume,
+                stopping=stopper(after),
+            )
         resume = tmp_path / "checkpoint.safetensors"
     again = remembering(seed=77)
     theirs, line = train(again, data(), settings, seed=5, validation=held, directory=tmp_path, resume=resume)
@@ -170,7 +190,9 @@ def test_a_run_that_was_stopped_and_resumed_equals_an_unbroken_one(setting: str,
             assert not torch.equal(tensor, fresh[name].to(tensor.dtype)), name
     steps = int(history[-1]["step"])
     assert steps == (12 if setting == "validated" else 13)  # the best look was the first, and five more brought nothing
-    assert int(next(v for k, v in whole.state_dict().items() if k.endswith("epochs"))) == steps * settings.accumulate // 5
+    assert (
+        int(next(v for k, v in whole.state_dict().items() if k.endswith("epochs"))) == steps * settings.accumulate // 5
+    )
 
 
 @pytest.mark.parametrize("name", ["simclr", "ts2vec"])
@@ -233,7 +255,9 @@ def test_the_seed_decides_every_bit() -> None:
     assert_same_bits(first.encoder.state_dict(), same.encoder.state_dict())
     assert first.history == same.history
     assert np.array_equal(first.embed(X), same.embed(X))
-    assert all(not torch.equal(a, b) for a, b in zip(first.encoder.parameters(), other.encoder.parameters(), strict=True))
+    assert all(
+        not torch.equal(a, b) for a, b in zip(first.encoder.parameters(), other.encoder.parameters(), strict=True)
+    )
     assert first.history != other.history
 
 
@@ -255,7 +279,12 @@ def test_fit_leaves_global_random_states_alone() -> None:
     np.random.seed(42)  # noqa: NPY002 - the state that must not move
     random.seed(42)
     before = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
-    tsrep.fit(data().values.float().numpy(), method="simclr", encoder=ENCODER, training={"steps": 2, "batch_size": 4, "validation": 0.2})
+    tsrep.fit(
+        data().values.float().numpy(),
+        method="simclr",
+        encoder=ENCODER,
+        training={"steps": 2, "batch_size": 4, "validation": 0.2},
+    )
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.array_equal(np.random.get_state()[1], before[1])  # noqa: NPY002
     assert random.getstate() == before[2]
@@ -270,7 +299,11 @@ def test_what_stands_in_the_global_state_does_not_matter() -> None:
 
 
 def test_draws_for_two_purposes_share_no_numbers() -> None:
-    places = [(0, purpose, number) for purpose in range(5) for number in range(20)] + [(1, 1, 0), (0, 2, 3, 1), (0, 3, 3, 1)]
+    places = [(0, purpose, number) for purpose in range(5) for number in range(20)] + [
+        (1, 1, 0),
+        (0, 2, 3, 1),
+        (0, 3, 3, 1),
+    ]
     assert len({randomness.number(*place) for place in places}) == len(places)
 
 
@@ -288,7 +321,9 @@ def waves_on_disk(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, tsrep
     """A file to learn from, and the model of an unbroken run."""
     path = tmp_path_factory.mktemp("data") / "waves.npy"
     np.save(path, np.random.default_rng(0).standard_normal((24, 2, 32)).astype(np.float32))
-    return path, tsrep.fit(path, encoder={"name": "dilated", **TINY}, training={"steps": 120, "batch_size": 8, "checkpoint_every": 5})
+    return path, tsrep.fit(
+        path, encoder={"name": "dilated", **TINY}, training={"steps": 120, "batch_size": 8, "checkpoint_every": 5}
+    )
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -300,7 +335,10 @@ def test_a_signal_saves_and_exits_and_resume_ends_with_the_same_weights(
     encoder = [f"encoder.{name}={value}" for name, value in TINY.items()]
     words = ["training.steps=120", "training.batch_size=8", "training.checkpoint_every=5", *encoder]
     run = subprocess.Popen(
-        command("fit", *words, "--data", path, "--out", out, "--quiet"), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        command("fit", *words, "--data", path, "--out", out, "--quiet"),
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         begun = time.monotonic()
@@ -401,7 +439,10 @@ def test_a_device_that_is_not_here_is_bad_input(device: str) -> None:
 def test_the_loss_falls_on_data_with_something_to_learn(waves: tuple[np.ndarray, np.ndarray]) -> None:
     for method in ("simclr", "ts2vec"):
         history = tsrep.fit(
-            waves[0], method=method, encoder=ENCODER, training={"steps": 60, "batch_size": 8, "learning_rate": 0.01, "log_every": 1}
+            waves[0],
+            method=method,
+            encoder=ENCODER,
+            training={"steps": 60, "batch_size": 8, "learning_rate": 0.01, "log_every": 1},
         ).history
         loss = [line["loss/contrast"] for line in history]
         assert np.mean(loss[-15:]) < 0.85 * np.mean(loss[:5]), method
@@ -447,7 +488,8 @@ def test_clipping_bounds_the_gradient_and_logs_what_it_was() -> None:
     train(free, data(), Training(**settings))
     _, history = train(bound, data(), Training(clip=0.01, **settings))
     norm, clipped = (
-        torch.stack([p.grad.norm() for p in method.phases[1].parameters() if p.grad is not None]).norm().item() for method in (free, bound)
+        torch.stack([p.grad.norm() for p in method.phases[1].parameters() if p.grad is not None]).norm().item()
+        for method in (free, bound)
     )
     assert norm > 0.1
     assert clipped == pytest.approx(0.01, rel=1e-3)
@@ -497,7 +539,9 @@ def test_observers_are_told_of_start_checkpoints_and_end(tmp_path: Path) -> None
     train(method, data(), Training(steps=5, batch_size=4, checkpoint_every=2), directory=tmp_path, observers=[watch])
     assert watch.calls == [("start", 5, 0), ("saved", 2, True), ("saved", 4, True), ("stop", 5, 0)]
     watch.calls.clear()
-    train(method, data(), Training(steps=6, batch_size=4), resume=tmp_path / "checkpoint.safetensors", observers=[watch])
+    train(
+        method, data(), Training(steps=6, batch_size=4), resume=tmp_path / "checkpoint.safetensors", observers=[watch]
+    )
     assert watch.calls[0] == ("start", 6, 4)
 
 
@@ -514,9 +558,9 @@ def test_a_phase_runs_in_its_turn_and_moves_its_parameters_alone() -> None:
             assert {"loss/contrast", "queue", "teacher", "rate"} <= values.keys()
 
     train(method, data(), Training(steps=6, batch_size=4, log_every=2), observers=[Look()])
-    moved = [not torch.equal(a, b) for a, b in zip(means[:-1], means[1:], strict=True)]
+    moved = [not torch.equal(a, b) for a, b in itertools.pairwise(means)]
     assert moved == [True, False, True, False, True, False]
-    assert all(not torch.equal(a, b) for a, b in zip(encoders[:-1], encoders[1:], strict=True))
+    assert all(not torch.equal(a, b) for a, b in itertools.pairwise(encoders))
 
 
 def test_an_early_stop_restores_the_best_weights() -> None:
@@ -537,7 +581,10 @@ def test_the_validation_loss_is_the_same_for_the_same_weights_and_counts_the_las
     """Learning at a rate of almost nothing: every look sees the same weights and the same views."""
     method = named("simclr")(0)
     _, history = train(
-        method, data(), Training(steps=4, batch_size=4, validate_every=1, learning_rate=1e-12, log_every=1), validation=data(6, seed=3)
+        method,
+        data(),
+        Training(steps=4, batch_size=4, validate_every=1, learning_rate=1e-12, log_every=1),
+        validation=data(6, seed=3),
     )
     looks = [line["validation"] for line in history]
     assert looks == pytest.approx([looks[0]] * 4, rel=1e-6)
@@ -561,7 +608,10 @@ def test_history_has_a_line_for_every_few_steps_and_meters_are_asked_then(tmp_pa
     _, history = train(remembering(), data(), settings, directory=tmp_path, meters=[meter])
     assert [line["step"] for line in history] == [3, 6, 8]
     assert [line["rate"] for line in history] == [settings.rate(step - 1, 8) for step in (3, 6, 8)]
-    assert all(line["width"] == 8 and line["loss/contrast"] == pytest.approx(line["queue"] + line["teacher"]) for line in history)
+    assert all(
+        line["width"] == 8 and line["loss/contrast"] == pytest.approx(line["queue"] + line["teacher"])
+        for line in history
+    )
     assert asked == [False] * 3
     assert [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()] == history
 
@@ -570,7 +620,7 @@ def test_rates_rise_over_the_warm_up_and_fall_to_nothing() -> None:
     settings = Training(learning_rate=1.0, schedule="cosine", warmup=4)
     rates = [settings.rate(step, 20) for step in range(20)]
     assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
-    assert all(a > b for a, b in zip(rates[4:-1], rates[5:], strict=True))
+    assert all(a > b for a, b in itertools.pairwise(rates))
     assert 0 < rates[-1] < 0.02
     assert settings.rate(20, 20) == pytest.approx(0, abs=1e-12)
     assert [Training(learning_rate=0.5, warmup=1).rate(step, 9) for step in (0, 1, 8)] == [0.25, 0.5, 0.5]
@@ -585,7 +635,7 @@ def test_the_number_of_steps_follows_from_steps_epochs_or_the_size_of_the_data()
     assert Training(steps=7, epochs=3).length(small) == 7
 
 
-@pytest.mark.parametrize("n, size", [(22, 4), (16, 4), (3, 8)])
+@pytest.mark.parametrize(("n", "size"), [(22, 4), (16, 4), (3, 8)])
 def test_an_epoch_sees_each_row_at_most_once_in_an_order_of_its_own(n: int, size: int) -> None:
     settings = Training(batch_size=size)
     count = settings.batches(n)

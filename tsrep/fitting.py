@@ -241,7 +241,9 @@ def resume(folder: str | Path, *, progress: bool = False) -> Model:
 
 def bar(plan: Plan) -> Progress:
     """The progress bar of a plan's training."""
-    return Progress(registry.name_of("methods", plan.method), plan.training.batch_size * plan.training.accumulate, warning)
+    return Progress(
+        registry.name_of("methods", plan.method), plan.training.batch_size * plan.training.accumulate, warning
+    )
 
 
 def _windowed(panel: Panel, data: DataPlan) -> Panel:

@@ -38,7 +38,8 @@ class Progress(Observer):
         self.meter = Text("", style="dim")
         self.live = Live(Group(self.bar, self.meter), console=Console(stderr=True), refresh_per_second=4)
         self.task = self.bar.add_task(self.title, total=length, completed=done, numbers="")
-        self.done_before, self.began, self.warned = done, time.perf_counter(), ""
+        self.done_before, self.began = done, time.perf_counter()
+        self.warned: set[str] = set()
         self.live.start()
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
@@ -50,10 +51,13 @@ class Progress(Observer):
             told = f"alignment {values['alignment']:.2f} · uniformity {values['uniformity']:.2f} · rank {values['rank']:.1f}"
             self.meter.plain = f"{told} of {values['rank_of']:.0f}"
             warning = self.verdict(values)
-            if warning and warning != self.warned:
+            kind = (warning or "").split(":", 1)[0]  # what follows are numbers, which change at every look
+            if warning and kind not in self.warned:
                 self.live.console.print(f"[yellow]step {step}: {warning}[/]")
-                self.warned = warning
+                self.warned.add(kind)
 
     def stop(self) -> None:
         if self.bar is not None:
             self.live.stop()
+            if not self.live.console.is_terminal:
+                self.live.console.print()  # the last line of what is not rewritten has no end of its own

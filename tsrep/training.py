@@ -364,9 +364,7 @@ def _remember_best(run: Run, loss: float) -> None:
 
 
 def _optimizer(phase: Phase, training: Training) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, foreach=True
-    )
+    return torch.optim.AdamW(phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True)
 
 
 def _place(data: Series, device: torch.device, kind: torch.dtype) -> Series:

@@ -48,7 +48,7 @@ def close(a: Tensor, b: Tensor) -> None:
     torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("left, right", [(5, 0), (0, 7), (4, 9), (64, 64)])
+@pytest.mark.parametrize(("left", "right"), [(5, 0), (0, 7), (4, 9), (64, 64)])
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
@@ -93,7 +93,7 @@ def test_skipped_taps_equal_the_full_computation(encoder: DilatedEncoder, length
 
 
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("length, dilation", [(1, 1), (1, 8), (4, 4), (5, 4), (8, 4), (9, 4), (16, 8), (17, 8)])
+@pytest.mark.parametrize(("length", "dilation"), [(1, 1), (1, 8), (4, 4), (5, 4), (8, 4), (9, 4), (16, 8), (17, 8)])
 def test_a_convolution_has_the_gradients_of_all_three_taps(length: int, dilation: int, causal: bool) -> None:
     torch.manual_seed(0)
     ours = DilatedConv(2, 4, dilation, causal=causal).double()

@@ -19,7 +19,7 @@ pytest.importorskip("ray.train")
 psutil = pytest.importorskip("psutil")
 
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 16, "dropout": 0.0}
-TRAINING = {"steps": 30, "batch_size": 8, "checkpoint_every": 10}
+TRAINING = {"steps": 30, "batch_size": 8, "checkpoint_every": 10, "precision": "float64"}
 OBSERVERS = """
 import os, signal
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_two_workers_end_with_the_weights_of_one_process(
     said = capsys.readouterr().err
     alone = fit(X, "simclr")
     assert apart(alone, tsrep.untrained(alone, seed=0)) > 1e-3, "weights that did not move prove nothing"
-    assert apart(alone, many) < 1e-5
+    assert apart(alone, many) < 1e-6
     np.testing.assert_allclose(many.embed(X), alone.embed(X), atol=1e-5)
     losses = [[line["loss/contrast"] for line in model.history] for model in (alone, many)]
     np.testing.assert_allclose(*losses, rtol=1e-5)
@@ -103,7 +103,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(X: np.ndarray, cluster:
     model = fit(X, "ts2vec", workers=2, out=out, observers={"killer": {"at": 25, "mark": str(mark)}})
     assert mark.exists()
     assert mark.with_suffix(".starts").read_text() == "0 20 ", "the second start goes on from the last checkpoint"
-    assert apart(fit(X, "ts2vec"), model) < 1e-5
+    assert apart(fit(X, "ts2vec"), model) < 1e-6
     assert [line["step"] for line in model.history] == [10.0, 20.0, 30.0]
     np.testing.assert_array_equal(tsrep.load(out).embed(X), model.embed(X))
     assert not {".ray", "checkpoint.safetensors"} & {path.name for path in out.iterdir()}
@@ -124,13 +124,13 @@ def test_more_workers_than_processors_are_refused_before_anything_is_written(
 
 
 def test_a_batch_must_hold_a_series_for_every_worker(X: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(tsrep.InputError, match="batch_size of at least 9, .* got 8"):
+    with pytest.raises(tsrep.InputError, match=r"batch_size of at least 9, .* got 8"):
         fit(X, "ts2vec", workers=9, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_workers_compute_on_processors(X: np.ndarray) -> None:
-    with pytest.raises(tsrep.InputError, match="device auto or cpu .* got 'cuda'"):
+    with pytest.raises(tsrep.InputError, match=r"device auto or cpu .* got 'cuda'"):
         fit(X, "ts2vec", workers=2, training={"device": "cuda"})
 
 
@@ -139,25 +139,9 @@ def test_a_signal_saves_ends_every_process_and_the_run_goes_on_elsewhere(X: np.n
     np.save(tmp_path / "X.npy", X)
     out = tmp_path / "run"
     content = {"data": str(tmp_path / "X.npy"), "method": "ts2vec", "encoder": ENCODER}
-    plan, _ = tsrep.make_plan(content | {"training": {"steps": 400, "batch_size": 8, "checkpoint_every": 5}})
+    plan, _ = tsrep.make_plan(content | {"training": TRAINING | {"steps": 150, "checkpoint_every": 2}})
     tsrep.write_plan(plan, tmp_path)
-    command = [
-        sys.executable,
-        "-m",
-        "tsrep.cli",
-        "fit",
-        str(tmp_path / "plan.yaml"),
-        "--workers",
-        "2",
-        "--out",
-        str(out),
-    ]
-    program = [
-        sys.executable,
-        "-c",
-        "import sys; from tsrep.cli import main; sys.argv[0] = 'tsrep'; main()",
-        *command[3:],
-    ]
+    program = [sys.executable, "-m", "tsrep", "fit", str(tmp_path / "plan.yaml"), "--workers", "2", "--out", str(out)]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     run = psutil.Popen(program, env=environment, stderr=subprocess.PIPE, text=True)
     try:
@@ -180,8 +164,8 @@ def test_a_signal_saves_ends_every_process_and_the_run_goes_on_elsewhere(X: np.n
     begun, _ = tsrep.read_plan(out / "plan.yaml")
     assert begun.workers == 2
     ended = tsrep.run(replace(begun, workers=0), resume=True)
-    assert apart(ended, tsrep.run(plan)) < 1e-3
-    assert [line["step"] for line in ended.history] == [float(step) for step in range(10, 401, 10)]
+    assert apart(ended, tsrep.run(plan)) < 1e-6
+    assert [line["step"] for line in ended.history] == [float(step) for step in range(10, 151, 10)]
 
 
 def test_without_workers_ray_is_never_imported(tmp_path: Path) -> None:

@@ -104,7 +104,9 @@ def test_the_weights_sum_to_one(alpha: float, whole: bool) -> None:
 
 def test_what_lies_in_the_padding_changes_nothing() -> None:
     alive, r1, r2 = ragged(), rows(5, 11, 4), rows(5, 11, 4, seed=1)
-    quiet, loud = (loss(Hierarchical(), embedding(r1, alive, padding=p), embedding(r2, alive, padding=-p)) for p in (0.0, 1e3))
+    quiet, loud = (
+        loss(Hierarchical(), embedding(r1, alive, padding=p), embedding(r2, alive, padding=-p)) for p in (0.0, 1e3)
+    )
     assert torch.equal(quiet, loud)
 
 

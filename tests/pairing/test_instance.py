@@ -34,7 +34,9 @@ def test_golden_value_of_nt_xent() -> None:
 def test_scaling_a_row_changes_nothing(name: str) -> None:
     left, right = rows(5, 4), rows(5, 4, seed=1)
     stretch = torch.tensor([1.0, 0.01, 300.0, 7.0, 2.0], dtype=torch.float64)[:, None]
-    torch.testing.assert_close(loss(Instance(), left * stretch, right / stretch, name), loss(Instance(), left, right, name))
+    torch.testing.assert_close(
+        loss(Instance(), left * stretch, right / stretch, name), loss(Instance(), left, right, name)
+    )
 
 
 def test_scores_are_cosines_over_the_temperature() -> None:

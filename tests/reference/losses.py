@@ -54,7 +54,7 @@ def supcon(z: Tensor, labels: list[int], tau: float) -> Tensor:
 
 
 def decoupled(u: Tensor, v: Tensor, tau: float, sigma: float | None = None) -> Tensor:
-    """Yeh et al. 2022, eqs. 5 and 6, both directions: the positive stands outside the sum; w_i = 2 − B softmax_i(s_ii / σ), detached."""
+    """Yeh et al. 2022, eqs. 5 and 6, both ways: the positive stands outside the sum; w_i = 2 − B softmax_i(s_ii / σ), detached."""
     n = len(u)
     losses = []
     for left, right in ((u, v), (v, u)):

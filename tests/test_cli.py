@@ -1,0 +1,245 @@
+"""The command line from end to end on a small file, and its errors: one sentence, exit code 2, no traceback."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import tsrep
+from tsrep import cli, plan, registry
+
+TINY = [
+    "encoder.hidden=6",
+    "encoder.depth=3",
+    "encoder.features=8",
+    "training.steps=3",
+    "training.batch_size=8",
+]
+
+
+@dataclass
+class Told:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Told]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """`tsrep ...` in this process."""
+
+    def called(*words: object) -> Told:
+        monkeypatch.setattr(sys, "argv", ["tsrep", *map(str, words)])
+        monkeypatch.setenv("COLUMNS", "200")
+        code: int | str | None = 0
+        try:
+            cli.main()
+        except SystemExit as done:
+            code = done.code
+        seen = capsys.readouterr()
+        return Told(int(code or 0), seen.out, seen.err)
+
+    return called
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """24 windows of six subjects, two classes, in a long table."""
+    rng = np.random.default_rng(0)
+    parts = [
+        pd.DataFrame(rng.standard_normal((16, 2)) + (i % 2), columns=["acc", "gyr"]).assign(
+            id=i, timestamp=np.arange(16) / 8, subject=f"s{i // 4}", label=["walk", "run"][i % 2]
+        )
+        for i in range(24)
+    ]
+    path = tmp_path_factory.mktemp("data") / "walks.parquet"
+    pd.concat(parts).to_parquet(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trained(table: Path) -> Path:
+    out = table.parent / "trained"
+    tsrep.run(tsrep.make_plan({"data": str(table), "out": str(out)}, TINY)[0])
+    return out
+
+
+def test_fit_embed_evaluate_resume(run: Run, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "runs" / "first"
+    told = run("fit", *TINY, "--data", table, "--out", out, "--seed", 3)
+    assert told.code == 0, told.err
+    assert f"{out} holds the model: 2 channels in, 8 numbers out" in told.err
+    assert "3/3" in told.err  # the bar
+    model = tsrep.load(out)
+    assert (model.plan.seed, model.plan.data.name, model.data.channels) == (3, str(table), ("acc", "gyr"))
+
+    told = run("embed", out, table, "--out", tmp_path / "e.parquet")
+    assert told.code == 0, told.err
+    assert "24 embeddings of 8 numbers" in told.err
+    frame = pd.read_parquet(tmp_path / "e.parquet")
+    assert list(frame.columns) == ["row", "label", "subject", "recording", "start", *[f"e{i}" for i in range(8)]]
+    np.testing.assert_array_equal(frame.filter(regex="^e[0-9]").to_numpy(np.float32), model.embed(table))
+    assert frame["label"].tolist() == ["walk", "run"] * 12
+
+    told = run("evaluate", out, table, "--task", "classify", "--probe", "knn1")
+    assert told.code == 0, told.err
+    assert "minirocket" in told.out and "catch22" in told.out and "random encoder" in told.out
+    numbers = pd.read_csv(out / "evaluation" / "walks-classify.csv")
+    assert set(numbers["metric"]) == {"accuracy", "macro F1"}
+    pictures = {p.name for p in (out / "evaluation" / "walks-classify").iterdir()}
+    assert {"map.png", "confusion.png", "scores.png", "curves.png"} <= pictures
+    card = (out / "README.md").read_text()
+    assert "| walks | classify | ts2vec | knn1 | accuracy |" in card
+    assert len(tsrep.load(out).results) == len(numbers)
+    assert run("evaluate", out, table, "--task", "retrieve").code == 0
+    assert run("evaluate", out, table, "--task", "retrieve").code == 0
+    settings = pd.DataFrame(tsrep.load(out).results).groupby("setting").size()
+    assert settings["retrieve"] == len(pd.read_csv(out / "evaluation" / "walks-retrieve.csv"))  # once, not twice
+    assert settings["classify"] == len(numbers)
+
+    before = (out / "weights.safetensors").read_bytes()
+    told = run("resume", out)
+    assert told.code == 0, told.err
+    assert "trained for 3 steps" in told.err
+    assert (out / "weights.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("ending", ["csv", "npy"])
+def test_embeddings_go_to_other_files_too(ending: str, run: Run, trained: Path, table: Path, tmp_path: Path) -> None:
+    path = tmp_path / f"e.{ending}"
+    assert run("embed", trained, table, "--out", path, "--pool", "mean").code == 0
+    expected = tsrep.load(trained).embed(table, "mean")
+    found = np.load(path) if ending == "npy" else pd.read_csv(path).filter(regex="^e[0-9]").to_numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_plan_file_with_overrides(run: Run, table: Path, tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text(f"data: {table}\nmethod: {{name: simclr, projection: 8}}\nseed: 2\n")
+    told = run("fit", file, *TINY, "method.temperature=0.5", "--out", tmp_path / "run", "--quiet")
+    assert told.code == 0, told.err
+    assert "windows/s" not in told.err
+    made = tsrep.load(tmp_path / "run").plan
+    assert (made.method.temperature, made.method.projection, made.seed, made.encoder.hidden) == (0.5, 8, 2, 6)
+
+
+def test_words_are_taken_as_they_are(run: Run, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that YAML would read as a number, a date, a list or nothing are names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("2024", "2024-01-02", "null", "[a]", "on: off"):
+        told = run("fit", *TINY, "training.steps=1", "--data", table, "--out", name, "--quiet")
+        assert told.code == 0, told.err
+        assert (tmp_path / name / "weights.safetensors").is_file()
+
+
+def test_methods_lists_every_choice_with_its_source(run: Run) -> None:
+    told = run("methods")
+    assert told.code == 0
+    for room in ("methods", "encoders"):
+        for name in registry.choices(room):
+            assert name in told.out
+    assert "arXiv:2106.10466" in told.out
+
+
+def test_datasets_lists_the_catalogue(run: Run) -> None:
+    told = run("datasets")
+    assert told.code == 0
+    assert "BasicMotions" in told.out and "licence" in told.out
+    here = run("datasets", "--here").out
+    assert "BasicMotions" in here  # inside the sktime wheel
+    assert len(here) <= len(told.out)
+
+
+def test_plan_explain_and_schema(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("method: simclr\n")
+    told = run("plan", "explain", file, "training.steps=7")
+    assert told.code == 0, told.err
+    lines = {
+        line.split("│")[1].strip(): [part.strip() for part in line.split("│")[2:4]]
+        for line in told.out.splitlines()
+        if "│" in line
+    }
+    assert lines["training.steps"] == ["7", "command line"]
+    assert lines["training.batch_size"] == ["64", "recommended"]
+    assert lines["method.temperature"] == ["0.2", "default"]
+    assert json.loads(run("plan", "schema").out) == plan.schema()
+
+
+ERRORS: dict[str, tuple[list[str], str]] = {
+    "unknown command": (["fitt"], "fitt"),
+    "unknown option": (["fit", "--dat", "x"], "--dat"),
+    "missing argument": (["embed"], "'model'"),
+    "no folder": (["fit", "--data", "TABLE"], "--out runs/first"),
+    "no data": (["fit", "--out", "run"], "expected data"),
+    "missing plan": (["fit", "nowhere.yaml"], "found no file nowhere.yaml"),
+    "missing file": (["fit", "--data", "nowhere.csv", "--out", "run"], "no file nowhere.csv"),
+    "unknown method": (["fit", "--data", "TABLE", "--method", "ts2vek", "--out", "run"], "did you mean 'ts2vec'"),
+    "unknown key": (["fit", "method.temprature=1", "--data", "TABLE", "--out", "run"], "method.temprature"),
+    "wrong value": (["fit", "training.steps=many", "--data", "TABLE", "--out", "run"], "training.steps"),
+    "no model": (["embed", "nowhere", "TABLE", "--out", "e.parquet"], "found none at nowhere"),
+    "unknown ending": (["embed", "TRAINED", "TABLE", "--out", "e.xls"], ".parquet, .csv, .npy"),
+    "no folder for embeddings": (["embed", "TRAINED", "TABLE", "--out", "no/e.npy"], "expected a folder"),
+    "unknown pool": (["embed", "TRAINED", "TABLE", "--out", "e.npy", "--pool", "median"], "median"),
+    "steps in a table": (["embed", "TRAINED", "TABLE", "--out", "e.npy", "--pool", "steps"], "pool='steps'"),
+    "unknown task": (["evaluate", "TRAINED", "TABLE", "--task", "clasify"], "did you mean 'classify'"),
+    "one class": (["evaluate", "TRAINED", "ONE"], "at least two classes"),
+    "nothing to resume": (["resume", "nowhere"], "found no plan.yaml"),
+    "markup": (["fit", "--data", "[bold]x[/bold].csv", "--out", "run"], "[bold]x[/bold].csv"),
+    "closing markup": (["fit", "--data", "a[/].csv", "--out", "run"], "a[/].csv"),
+    "missing override": (["plan", "explain", "method.temperature="], "'method.temperature'"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_are_one_sentence_and_exit_code_2(
+    name: str, run: Run, table: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words, said = ERRORS[name]
+    one = table.parent / "one.parquet"
+    if not one.exists():
+        pd.read_parquet(table).assign(label="walk").to_parquet(one)
+    monkeypatch.chdir(tmp_path)
+    paths = {"TABLE": str(table), "TRAINED": str(trained), "ONE": str(one)}
+    told = run(*[paths.get(word, word) for word in words])
+    assert told.code == 2
+    assert said in told.err
+    assert told.err.startswith("error: ") and told.err.count("\n") == 1
+    assert "Traceback" not in told.err
+    assert told.out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_foreign_out_folder_is_refused(run: Run, table: Path, trained: Path) -> None:
+    told = run("fit", *TINY, "--data", table, "--out", trained)
+    assert told.code == 2
+    assert "expected an empty folder" in told.err
+
+
+def test_without_a_command_there_is_help(run: Run) -> None:
+    told = run()
+    assert told.code == 2
+    assert "evaluate" in told.out
+    assert "error" not in told.err
+    assert run("--help").code == 0
+
+
+def test_the_installed_program_speaks_like_the_library(trained: Path) -> None:
+    """One word in a process of its own: the entry point, its exit code, no traceback."""
+    program = shutil.which("tsrep", path=str(Path(sys.executable).parent))
+    words = [program] if program else [sys.executable, "-m", "tsrep"]
+    told = subprocess.run([*words, "resume", str(trained / "nowhere")], capture_output=True, text=True, check=False)
+    assert told.returncode == 2
+    assert told.stderr.startswith("error: expected the folder of a run")
+    assert "Traceback" not in told.stderr
