@@ -59,7 +59,8 @@ def debiased(pairs: AnyPairs, prior: float = 0.1, temperature: float = 0.5) -> T
     """−log e^{p_i} / (e^{p_i} + G_i), G_i = max{(Σ_j r_ij e^{s_ij} − τ⁺ N e^{p_i}) / (1 − τ⁺), N e^{−1/t}}, N = Σ_j r_ij.
 
     Chuang et al. 2020, arXiv:2007.00224, eq. 8. A share `prior` (τ⁺) of the negatives is taken to be of the anchor's own
-    class; `temperature` (t) only sets the floor, the least sum that N negatives of unit norm can have. Computed in logs.
+    class; `temperature` (t) only sets the floor, the least sum that N negatives of unit norm can have: give it
+    that of the score. Computed in logs. An anchor that has nothing to repel loses nothing.
     """
     dense = pairs.dense()
     score = _full(dense.score)
