@@ -11,6 +11,7 @@ import torch
 import tsrep
 from tsrep import evaluating
 from tsrep.errors import InputError
+from tsrep.evaluation.baselines import minirocket_features
 from tsrep.evaluation.tidy import COLUMNS
 
 SETTINGS = {
@@ -69,7 +70,7 @@ def test_every_number_stands_beside_the_baselines(found: evaluating.Evaluation) 
 def test_evaluating_leaves_the_threads_of_torch_alone(found: evaluating.Evaluation, model: tsrep.Model) -> None:
     """Else the same seed would give other bits after an evaluation than before it."""
     before = torch.get_num_threads(), model.embed(panel())
-    left, _ = evaluating._minirocket(found.train, found.test, 0)
+    left, _ = minirocket_features(found.train.values, found.test.values, seed=0)
     assert left.shape[0] == len(found.train)
     assert torch.get_num_threads() == before[0]
     np.testing.assert_array_equal(model.embed(panel()), before[1])

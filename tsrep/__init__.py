@@ -41,8 +41,8 @@ _PUBLIC = {
     "Phase": "method",
     "Term": "method",
     "Training": "training",
-    "Observer": "training",
-    "Interrupted": "training",
+    "Observer": "observers",
+    "Interrupted": "observers",
     "train": "training",
     "info_nce": "losses",
     "World": "distributed",
@@ -87,13 +87,13 @@ if TYPE_CHECKING:
     from tsrep.model import Model as Model
     from tsrep.model import load as load
     from tsrep.model import untrained as untrained
+    from tsrep.observers import Interrupted as Interrupted
+    from tsrep.observers import Observer as Observer
     from tsrep.pairs import Pairs as Pairs
     from tsrep.plan import Plan as Plan
     from tsrep.plots import neighbours as _plots_neighbours
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
-    from tsrep.training import Interrupted as Interrupted
-    from tsrep.training import Observer as Observer
     from tsrep.training import Training as Training
     from tsrep.training import train as train
 

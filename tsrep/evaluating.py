@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from tsrep import registry
 from tsrep.data import catalogue
@@ -99,7 +98,7 @@ def evaluate(
         made = {
             method: _timed(_embedded, trained, train, test),
             RANDOM: _timed(_embedded, untrained(model, seed), train, test),
-            "minirocket": _timed(_minirocket, train, test, seed),
+            "minirocket": _timed(minirocket_features, train.values, test.values, seed=seed),
             "catch22": plain,
         }
         features = {key: pair for key, (pair, _) in made.items()}
@@ -148,15 +147,6 @@ def _timed(make: Callable[..., Features], *args: Any, **kwargs: Any) -> tuple[Fe
 
 def _embedded(model: Model, train: Panel, test: Panel) -> Features:
     return model.embed(train), model.embed(test)
-
-
-def _minirocket(train: Panel, test: Panel, seed: int) -> Features:
-    """numba shares its threads with torch and leaves another number of them: other bits in all that torch computes afterwards."""
-    threads = torch.get_num_threads()
-    try:
-        return minirocket_features(train.values, test.values, seed=seed)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _catch22(train: Panel, test: Panel) -> Features:

@@ -26,11 +26,12 @@ from tsrep.errors import InputError, nearest
 from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
 from tsrep.model import Described, Model, inputs_to_keep, load
+from tsrep.observers import Observer
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
 from tsrep.series import STREAM, Series
-from tsrep.training import Observer, device_of, train
+from tsrep.training import device_of, train
 
 LONGEST = 3000
 """Steps of a series that is trained on whole; longer ones are windowed (the longest of TS2Vec)."""

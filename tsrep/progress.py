@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tsrep.training import Observer
+from tsrep.observers import Observer
 
 
 class Progress(Observer):

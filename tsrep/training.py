@@ -6,10 +6,9 @@ import copy
 import json
 import math
 import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -21,8 +20,12 @@ from torch import Tensor, nn
 from tsrep import checkpoint, randomness
 from tsrep.distributed import World
 from tsrep.errors import InputError
-from tsrep.method import Method, Phase
+from tsrep.method import Method, Phase, Step
+from tsrep.observers import Interrupted, Meter, Observer, signals
 from tsrep.series import STREAM, Batch, Embedding, Series
+
+FREE = ("device", "steps", "epochs", "checkpoint_every")
+"""Settings that may differ when a run goes on: where it computes, how far it goes, and how often it is saved."""
 
 
 @dataclass(frozen=True)
@@ -88,42 +91,6 @@ class Training:
             return self.learning_rate * rise
         done = max(0, step - self.warmup) / max(1, length - self.warmup)
         return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
-
-
-class Observer:
-    """Sees a run from outside and changes nothing. All workers call it; most observers act on the first alone."""
-
-    def start(self, length: int, done: int) -> None:
-        """Training begins after step `done` of `length`."""
-
-    def step(self, step: int, values: Mapping[str, float]) -> None:
-        """Step `step` (from one) is done."""
-
-    def saved(self, step: int, path: Path) -> None:
-        """A checkpoint of this step lies at the path."""
-
-    def stop(self) -> None:
-        """Training ends, well or not."""
-
-    def done(self, model: Any) -> None:
-        """Training went well; the model is complete and saved where the plan says."""
-
-
-Meter = Callable[[Mapping[str, Embedding]], Mapping[str, float]]
-"""Embeddings of a step -> numbers to watch: alignment, uniformity, rank."""
-
-
-class Interrupted(RuntimeError):
-    """SIGINT or SIGTERM came: the state was saved (where there is a folder) and training stopped."""
-
-    def __init__(self, signum: int, step: int, path: Path | None) -> None:
-        kept = (
-            f"saved at step {step} in {path.parent}; continue with: tsrep resume {path.parent}"
-            if path
-            else "nothing was saved"
-        )
-        super().__init__(f"interrupted by {signal.Signals(signum).name}: {kept}")
-        self.signum = signum
 
 
 @dataclass
@@ -192,13 +159,19 @@ def train(
     data, validation = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
     length = training.length(data)
     run = Run(method, copy.deepcopy(method.encoder), {p.name: _optimizer(p, training) for p in method.phases}, {})
-    history: list[dict[str, float]] = run.load(resume)["history"] if resume else []
+    if min(training.batch_size, len(data)) < world.size:
+        raise InputError(
+            f"expected a batch of at least one series for each of the {world.size} workers, got batches of "
+            f"{min(training.batch_size, len(data))}; take fewer workers or larger batches"
+        )
+    of = _marks(data, training, seed)
+    history: list[dict[str, float]] = _resumed(run, resume, of) if resume else []
     path = directory / "checkpoint.safetensors" if directory else None
 
     def save() -> None:
         if path is not None:
             if world.rank == 0:
-                run.save(path, {"history": history})
+                run.save(path, {"history": history, "of": of})
             world.barrier()
             for observer in observers:
                 observer.saved(run.step, path)
@@ -206,7 +179,7 @@ def train(
     for observer in observers:
         observer.start(length, run.step)
     try:
-        with _signals() as caught:
+        with signals() as caught:
             while run.step < length and run.waited < training.patience:
                 values, embeddings = _step(run, data, training, length, seed, world, device, kind)
                 run.step += 1
@@ -232,10 +205,38 @@ def train(
             observer.stop()
     if run.best:
         run.kept.load_state_dict(run.best)
+    if not all(bool(p.isfinite().all()) for p in run.kept.parameters()):
+        raise FloatingPointError(
+            f"the weights of method '{method.name}' are not finite after step {run.step}: the last gradients were not; "
+            "a lower learning rate or clipping (training.clip=1) usually helps"
+        )
     if directory is not None and world.rank == 0:
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in history))
     return run.kept.eval(), history
+
+
+def _marks(data: Series, training: Training, seed: int) -> dict[str, Any]:
+    """By what a run is known: going on with other data, settings or another seed would be another run."""
+    checksum = float(data.values.double().sum())
+    return {
+        "seed": seed,
+        "data": [*data.values.shape, checksum],
+        "training": {k: v for k, v in asdict(training).items() if k not in FREE},
+    }
+
+
+def _resumed(run: Run, path: Path, of: Mapping[str, Any]) -> list[dict[str, float]]:
+    """Load the state of a run of the same marks; its history."""
+    numbers = run.load(path)
+    for name, now in json.loads(json.dumps(of)).items():
+        before = numbers.get("of", {}).get(name)
+        if before != now:
+            raise InputError(
+                f"expected the {name} of the run in {path.parent} ({before}), got {now}; a resumed run must be the same"
+            )
+    history: list[dict[str, float]] = numbers["history"]
+    return history
 
 
 def _step(
@@ -259,6 +260,7 @@ def _step(
         optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
         losses: list[tuple[Tensor, Tensor]] = []
+        told: list[Step] = []
         for part in range(training.accumulate):
             number = run.step * training.accumulate + part
             rows = _rows(len(data), training, seed, number).to(device)
@@ -272,6 +274,7 @@ def _step(
                 loss, terms, seen = run.method.loss(phase, views, embeddings, gather)
             (loss / training.accumulate).backward()
             losses.append((loss.detach(), rows))
+            told.append(seen)
             for name, value in {phase.name: loss.detach(), **_several(terms)}.items():
                 totals[name] = totals.get(name, torch.zeros((), device=device)) + value / training.accumulate
         for name, value in totals.items():
@@ -290,7 +293,8 @@ def _step(
         for group in optimizer.param_groups:
             group["lr"] = values["rate"]
         optimizer.step()
-        run.method.after_step(seen)
+        for seen in told:
+            run.method.after_step(seen)
     _average(run, training)
     if epochs[0] != epochs[1]:
         run.method.after_epoch(epochs[1])
@@ -386,19 +390,3 @@ def device_of(name: str) -> torch.device:
 def _kind(precision: str) -> torch.dtype:
     kind: torch.dtype = getattr(torch, precision)
     return kind
-
-
-@contextmanager
-def _signals() -> Iterator[list[int]]:
-    """SIGINT and SIGTERM are noted and answered after the step. Outside the main thread signals are not ours."""
-    caught: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield caught
-        return
-    names = (signal.SIGINT, signal.SIGTERM)
-    before = {name: signal.signal(name, lambda number, _: caught.append(number)) for name in names}
-    try:
-        yield caught
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)

@@ -122,6 +122,4 @@ def test_the_supervisor_needs_neither_torch_nor_the_model():
 
 def test_the_package_is_the_deploy_folder_of_the_checkout():
     here = Path(__file__).parents[2]
-    if not (here / "setup.py").is_file():
-        pytest.skip("not a checkout")
     assert Path(launch.__file__).parent == here / "deploy"

@@ -95,7 +95,7 @@ def test_rotate_marks_a_triple_with_a_missing_axis_as_unobserved() -> None:
 
 
 def test_rotate_names_the_channels_it_misses() -> None:
-    with pytest.raises(InputError, match="at least 6 channels.*got 3.*rotate.triples"):
+    with pytest.raises(InputError, match=r"at least 6 channels.*got 3.*rotate.triples"):
         Rotate()(noise(2, 3, 5), seeded())
 
 
@@ -172,7 +172,7 @@ def test_span_mask_hides_one_span_of_its_share(fraction: float, length: int, hid
     assert ((~seen).sum(dim=1) == hidden).all()
     edges = torch.nn.functional.pad(~seen, (1, 1)).int().diff(dim=1)
     assert ((edges == 1).sum(dim=1) == (1 if hidden else 0)).all()
-    if 1 < length and hidden < length - 1:
+    if length > 1 and hidden < length - 1:
         assert len((~seen).int().argmax(dim=1).unique()) > 20
 
 

@@ -161,7 +161,7 @@ def test_one_seed_gives_one_draw_whatever_the_global_state() -> None:
 
 
 def test_too_short_a_batch_is_refused_with_both_numbers() -> None:
-    with pytest.raises(InputError, match="at least 8 steps.*got 5"):
+    with pytest.raises(InputError, match=r"at least 8 steps.*got 5"):
         OverlappingCrops(8)({"series": numbered([(0, 5)], 5)}, seeded())
     with pytest.raises(InputError, match="min_length to be a whole number of at least 1, got 0"):
         OverlappingCrops(0)

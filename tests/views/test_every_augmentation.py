@@ -171,8 +171,8 @@ def test_a_strength_that_is_no_strength_is_refused(name: str, wrong: object) -> 
 
 
 @every
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_series_on_a_gpu_stay_there(name: str) -> None:
-    out = AUGMENTATIONS[name]()(waves().to("cuda"), seeded())
-    assert out.values.device.type == out.observed.device.type == "cuda"
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+def test_series_stay_on_their_device(name: str, device: str) -> None:
+    out = AUGMENTATIONS[name]()(waves().to(device), seeded())
+    assert out.values.device.type == out.observed.device.type == device
     torch.testing.assert_close(out.values.cpu(), AUGMENTATIONS[name]()(waves(), seeded()).values, rtol=1e-4, atol=1e-4)

@@ -33,11 +33,16 @@ def minirocket_features(train: np.ndarray, test: np.ndarray, *, seed: int = 0) -
 
     Dempster, Schmidt, Webb, KDD 2021, arXiv:2012.08791. Series under 9 steps are stretched to 9.
     """
+    import torch
     from sktime.transformations.rocket import MiniRocketMultivariate
 
     left, right = (part.astype(np.float32) for part in even(train, test, shortest=MINIROCKET_SHORTEST))
-    rocket = MiniRocketMultivariate(random_state=seed).fit(left)
-    return np.asarray(rocket.transform(left), np.float32), np.asarray(rocket.transform(right), np.float32)
+    threads = torch.get_num_threads()
+    try:
+        rocket = MiniRocketMultivariate(random_state=seed).fit(left)
+        return np.asarray(rocket.transform(left), np.float32), np.asarray(rocket.transform(right), np.float32)
+    finally:  # numba shares its threads with torch and leaves another number of them: other bits in what torch computes next
+        torch.set_num_threads(threads)
 
 
 def catch22_features(values: np.ndarray) -> np.ndarray:
