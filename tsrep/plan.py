@@ -6,6 +6,7 @@ import dataclasses
 import reprlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -151,10 +152,9 @@ def explain(plan: Plan, given: Given) -> list[tuple[str, Any, str, str]]:
 
 def schema() -> dict[str, Any]:
     """JSON schema of a plan file, with every method and encoder."""
-    from pydantic import TypeAdapter
 
     def described(kind: type, name: str | None = None) -> dict[str, Any]:
-        made = TypeAdapter(kind).json_schema()
+        made: dict[str, Any] = _adapter(kind).json_schema()
         for key, text in registry.field_texts(kind).items():
             made["properties"][key]["description"] = text
         made |= {"description": registry.summary(kind), "additionalProperties": False}
@@ -262,9 +262,17 @@ def _build(given: Given) -> Plan:
     return made
 
 
+@cache
+def _adapter(kind: type) -> Any:
+    """Pydantic's reading of a configuration; made once, it is slow to make."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
 def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
     """An instance of a configuration; InputError names the key, what was expected and what came."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     known = [f.name for f in fields(kind)]
     prefix = f"{where}." if where else ""
@@ -272,7 +280,7 @@ def checked(kind: type, content: Mapping[str, Any], where: str) -> Any:
         if name not in known:
             raise InputError(f"unknown key '{prefix}{name}' in the plan; {nearest(str(name), known)}")
     try:
-        return TypeAdapter(kind).validate_python(dict(content))
+        return _adapter(kind).validate_python(dict(content))
     except ValidationError as error:
         first = error.errors()[0]
         key = prefix + ".".join(str(part) for part in first["loc"] if isinstance(part, str) and part in known)

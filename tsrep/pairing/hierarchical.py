@@ -23,7 +23,7 @@ class Hierarchical:
 
     alpha:         share of the instance pairs; the rest are temporal pairs.
     temperature:   divides the dot products.
-    temporal_from: scale from which temporal pairs are drawn (0: all).
+    temporal_from: scale from which temporal pairs are drawn (0: all). What is not drawn is missing from the sum of weights.
     views:         the names of the two views.
     """
 
