@@ -31,16 +31,10 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument(
-        "--out", type=Path, default=Path("runs/demo"), help="folder of the run; an older demo there is replaced"
-    )
     options.add_argument("--steps", type=int, default=None, help="training steps, fewer for a quick look")
     chosen = options.parse_args()
     began = time.perf_counter()
-    out: Path = chosen.out
-    os.environ.setdefault(
-        "MLFLOW_TRACKING_URI", f"sqlite:///{out.parent.resolve() / 'mlflow.db'}"
-    )  # for all parts alike
+    out = Path("runs/demo")
     if (out / "plan.yaml").is_file():
         shutil.rmtree(out)
 
@@ -81,7 +75,9 @@ def main() -> None:
     heading("5  What was written")
     for path in written:
         console.print(f"  {path}")
-    console.print(f"  MLflow at {os.environ['MLFLOW_TRACKING_URI']}: the run, and the model '{NAME}@champion'")
+    console.print(
+        f"  MLflow in {os.environ.get('MLFLOW_TRACKING_URI', 'runs/mlflow.db')}: the run, and the model '{NAME}@champion'"
+    )
     console.print(
         f"\n[bold green]done[/] in {time.perf_counter() - began:.0f} s; serve it yourself: [bold]make serve[/]"
     )

@@ -79,8 +79,27 @@ def test_evaluating_leaves_the_threads_of_torch_alone(found: evaluating.Evaluati
 def test_subjects_are_on_one_side(found: evaluating.Evaluation, model: tsrep.Model) -> None:
     assert not set(found.train.subject) & set(found.test.subject)
     assert len(found.train) + len(found.test) == 24
-    np.testing.assert_array_equal(found.embeddings[0], model.embed(found.train))
-    np.testing.assert_array_equal(found.embeddings[1], model.embed(found.test))
+
+
+def test_a_model_that_saw_the_test_part_is_trained_again_without_it(
+    found: evaluating.Evaluation, model: tsrep.Model
+) -> None:
+    assert not np.array_equal(found.embeddings[1], model.embed(found.test))
+    alone = tsrep.fit(found.train, **SETTINGS)
+    np.testing.assert_array_equal(found.embeddings[0], alone.embed(found.train))
+    np.testing.assert_array_equal(found.embeddings[1], alone.embed(found.test))
+
+
+def test_a_model_that_did_not_is_measured_as_it_is(found: evaluating.Evaluation) -> None:
+    alone = tsrep.fit(found.train, **SETTINGS)
+    again = tsrep.evaluate(alone, (found.train, found.test), probes=("knn1",))
+    np.testing.assert_array_equal(again.embeddings[1], alone.embed(found.test))
+
+
+def test_further_seeds_on_other_data_are_refused(found: evaluating.Evaluation) -> None:
+    other = tsrep.fit(made(12, seed=9)[0], **SETTINGS)
+    with pytest.raises(InputError, match="data that the model was trained on"):
+        tsrep.evaluate(other, (found.train, found.test), seeds=2)
 
 
 def test_predictions_are_those_of_the_table(found: evaluating.Evaluation) -> None:
@@ -120,7 +139,8 @@ def test_further_seeds_train_on_the_training_part_alone(tmp_path: Path, monkeypa
 
     monkeypatch.setattr(evaluating, "run", spy)
     found = tsrep.evaluate(model, path, probes=("knn1",), seeds=2)
-    ((plan, given, other),) = trained
+    assert [plan.seed for plan, _, _ in trained] == [5, 6]  # the first too: the model had seen the test part
+    plan, given, other = trained[1]
     assert given is found.train
     assert other.data.fingerprint == tsrep.fingerprint(found.train)
     assert other.data.rows == len(found.train) == 48 - len(found.test)
@@ -159,7 +179,8 @@ def halves(**more: Any) -> tuple[tsrep.Panel, tsrep.Panel]:
 def test_a_given_split_is_kept(model: tsrep.Model) -> None:
     train, test = halves()
     for given in ((train, test), Pair("named", train, test)):
-        name, first, second = evaluating._parts(given)
+        name, first, second, whole = evaluating._parts(given)
+        assert whole is None
         assert (len(first), len(second)) == (16, 8)
         assert name == ("named" if isinstance(given, Pair) else "")
 

@@ -293,6 +293,19 @@ def test_changed_weights_are_refused_by_the_proof(saved: Path) -> None:
         tsrep.load(saved)
 
 
+def test_a_change_that_the_stored_inputs_do_not_show_is_refused_too(saved: Path) -> None:
+    changed(saved / "weights.safetensors", lambda t: t["project.weight"][0].mul_(1 + 1e-6))
+    with pytest.raises(InputError, match="expected the weights that were saved with the model"):
+        tsrep.load(saved)
+
+
+def test_a_stopped_run_is_not_saved_over(saved: Path) -> None:
+    model = tsrep.load(saved)
+    (saved / "checkpoint.safetensors").write_bytes(b"")
+    with pytest.raises(InputError, match="holds a run that was stopped"):
+        model.save(saved)
+
+
 def test_weights_that_are_no_numbers_are_refused(saved: Path) -> None:
     changed(saved / "weights.safetensors", lambda t: t["project.bias"].fill_(float("nan")))
     with pytest.raises(InputError, match="does not give the embeddings"):

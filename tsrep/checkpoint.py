@@ -14,6 +14,9 @@ from torch.optim import Optimizer
 
 from tsrep.errors import InputError
 
+NAME = "checkpoint.safetensors"
+"""Of the state of a run that is not finished."""
+
 
 def save(path: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
     """Write beside the file and move over it: whoever reads finds the old state or the new one, whole."""
@@ -24,6 +27,9 @@ def save(path: Path, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) 
     save_file(
         {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}, beside, {"numbers": json.dumps(numbers)}
     )
+    umask = os.umask(0)  # safetensors writes for its user alone; a model is to be read by whom the user lets
+    os.umask(umask)
+    beside.chmod(0o666 & ~umask)
     os.replace(beside, path)
 
 

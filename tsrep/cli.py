@@ -137,7 +137,7 @@ def serve(
     """
     from tsrep.plugins import plugin
 
-    words = iter(context.args)
+    words = iter([word for given in context.args for word in given.split("=", 1)])
     limits = {flag.removeprefix("--").replace("-", "_"): _number(flag, next(words, "")) for flag in words}
     plugin("servers", "bentoml")(model, host=host, port=port, **limits)
 
@@ -208,6 +208,8 @@ def main() -> None:
         sys.exit(done.exit_code)
     except InputError as error:
         _fail(str(error), 2)
+    except FloatingPointError as error:  # training diverged
+        _fail(str(error), 1)
     except Exception as error:
         if hasattr(error, "signum"):  # tsrep.training.Interrupted, without importing torch for --help
             _fail(str(error), 128 + error.signum)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tsrep import registry
 from tsrep.data import catalogue
+from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
 from tsrep.data.splits import by_subject, by_time, check_leak
@@ -25,7 +26,7 @@ from tsrep.evaluation.classify import Outcome, outcomes, scores
 from tsrep.evaluation.cluster import cluster
 from tsrep.evaluation.retrieve import retrieve
 from tsrep.evaluation.tidy import tidy
-from tsrep.fitting import run
+from tsrep.fitting import LONGEST, run
 from tsrep.model import Model, untrained
 from tsrep.plan import Plan
 
@@ -67,7 +68,8 @@ def evaluate(
     """Measure frozen embeddings on the test part of labelled data; nothing is chosen by its labels.
 
     data:     name of a data set of the catalogue; a `Dataset`; a pair (train, test) of anything `as_panel` takes, with labels; or
-              one panel, which is split by subject where there are several, else by time where it is windows of recordings.
+              one panel, which is split by subject where there are several, else by time where it is windows of recordings. A model
+              that was trained on all of such a panel is trained again on the training part: the test part stays unseen.
     task:     classify: accuracy and macro F1 of each probe. cluster: k-means against the classes. retrieve: neighbours of one class.
     probes:   linear, ridge, knn1, knn5, svm (the RBF-SVM protocol of TS2Vec).
     seeds:    how many. With more than one the model is trained again under each further seed of its plan, on the training part of
@@ -78,12 +80,24 @@ def evaluate(
         raise InputError(f"unknown task '{task}'; {nearest(task, TASKS)}")
     if seeds < 1:
         raise InputError(f"expected at least one seed, got {seeds}")
-    name, train, test = _parts(data)
+    name, train, test, whole = _parts(data)
     train, test = (_like_training(part, model) for part in (train, test))
+    named = isinstance(data, str | Path) and str(data) == model.plan.data.name
+    own = named or fingerprint(train) == model.data.fingerprint
+    seen = whole is not None and (named or fingerprint(_like_training(whole, model)) == model.data.fingerprint)
+    if seeds > 1 and not own and not seen:
+        raise InputError(
+            "expected the data that the model was trained on to train under further seeds, got other data; take one seed, or fit a "
+            "model for each"
+        )
     asked, truth = _labels(train, "training"), _labels(test, "test")
     unknown = set(np.unique(truth)) - set(check_classes(asked, "the label of the training part"))
     if unknown:
         raise InputError(f"expected test labels that occur in training, got {', '.join(map(str, sorted(unknown)[:5]))}")
+    if seen:
+        progress(
+            "the model was trained on all of this data; it is trained again on the training part, so that the test part is unseen"
+        )
     method = registry.name_of("methods", model.plan.method)
     encoder = registry.name_of("encoders", model.plan.encoder)
     called = {method: encoder, RANDOM: encoder, "minirocket": "none", "catch22": "none"}
@@ -94,7 +108,7 @@ def evaluate(
     embeddings: Features | None = None
     for seed in range(model.plan.seed, model.plan.seed + seeds):
         progress(f"seed {seed}: {method} and baselines")
-        trained = model if seed == model.plan.seed else run(_again(model.plan, seed), train)
+        trained = model if seed == model.plan.seed and not seen else run(_again(model.plan, seed), train)
         made = {
             method: _timed(_embedded, trained, train, test),
             RANDOM: _timed(_embedded, untrained(model, seed), train, test),
@@ -190,27 +204,29 @@ def _without_probe(
     return rows
 
 
-def _parts(data: Any) -> tuple[str, Panel, Panel]:
-    """(name, training part, test part), checked for leaks."""
+def _parts(data: Any) -> tuple[str, Panel, Panel, Panel | None]:
+    """(name, training part, test part, what they were split from if that was done here), checked for leaks."""
     if isinstance(data, str | Path):
         if str(data) in catalogue.names() or not Path(data).suffix:
             data = catalogue.load(str(data))
         else:
-            return (Path(data).stem, *_split(as_panel(data)))
+            whole = as_panel(data)
+            return (Path(data).stem, *_split(whole), whole)
     if hasattr(data, "train") and hasattr(data, "test"):
-        return str(getattr(data, "name", "")), data.train, data.test
+        return str(getattr(data, "name", "")), data.train, data.test, None
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Panel | str | Path) for part in data):
         train, test = (as_panel(part) for part in data)
         check_leak(train, test)
         name = Path(data[0]).stem if isinstance(data[0], str | Path) else ""
-        return name, train, test
-    return ("", *_split(as_panel(data)))
+        return name, train, test, None
+    whole = as_panel(data)
+    return ("", *_split(whole), whole)
 
 
 def _split(panel: Panel) -> tuple[Panel, Panel]:
     if panel.subject is not None and len(np.unique(panel.subject)) > 2:
         split = by_subject(panel, test=0.3)
-    elif panel.recording is not None:
+    elif panel.recording is not None and len(np.unique(panel.recording)) < len(panel):
         split = by_time(panel, (0.7, 0.3))
     else:
         raise InputError(
@@ -223,6 +239,8 @@ def _split(panel: Panel) -> tuple[Panel, Panel]:
 def _like_training(panel: Panel, model: Model) -> Panel:
     """Windows as in training, where the model was trained on windows of longer series."""
     data = model.plan.data
+    if data.window is None and panel.length > LONGEST:
+        return windows(panel, model.data.length, keep_short=True)
     if data.window is not None and panel.length > data.window:
         return windows(panel, data.window, data.hop, keep_short=True)  # a series shorter than a window is measured too
     return panel

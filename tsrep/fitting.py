@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 
 from tsrep import plan as plans
 from tsrep import randomness, registry
+from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
@@ -92,7 +94,7 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
         plans.write(plan, folder)
     try:
         model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
-    except InputError:
+    except BaseException:
         if folder is not None and not resume:
             _forget(folder)
         raise
@@ -113,8 +115,8 @@ def observers_of(plan: Plan, panel: Panel) -> list[Observer]:
 def finish(model: Model, folder: Path | None, observers: Sequence[Observer]) -> Model:
     """Save the model in the folder of its run, whose checkpoint has served, and tell the observers."""
     if folder is not None:
-        model.save(folder)
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        model.put(folder)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     for observer in observers:
         observer.done(model)
     return model
@@ -230,7 +232,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Model:
     where = Path(folder)
     if not (where / "plan.yaml").is_file():
         raise InputError(f"expected the folder of a run, found no plan.yaml in {folder}")
-    if (where / "weights.safetensors").is_file() and not (where / "checkpoint.safetensors").is_file():
+    if (where / "weights.safetensors").is_file() and not (where / CHECKPOINT).is_file():
         return load(where)  # with both, saving was cut short
     made = replace(plans.read(where / "plan.yaml")[0], out=str(where))
     if made.data.name is None:
@@ -292,7 +294,7 @@ def _free(plan: Plan, resume: bool) -> Path | None:
     if resume:
         _checkpoint(folder)
         return folder
-    if folder.is_dir() and (folder / "checkpoint.safetensors").is_file():
+    if folder.is_dir() and (folder / CHECKPOINT).is_file():
         raise InputError(
             f"{folder} holds a run that was stopped; continue with `tsrep resume {folder}`, or choose another folder"
         )
@@ -302,14 +304,13 @@ def _free(plan: Plan, resume: bool) -> Path | None:
 
 
 def _forget(folder: Path) -> None:
-    """Take back the plan of a run that was refused before its first checkpoint."""
-    if [path.name for path in folder.iterdir()] == ["plan.yaml"]:
-        (folder / "plan.yaml").unlink()
-        folder.rmdir()
+    """Take back the plan of a run that came to nothing before its first checkpoint, so that the folder can be used again."""
+    if {path.name for path in folder.iterdir()} <= {"plan.yaml", "mlflow.json"}:
+        shutil.rmtree(folder)
 
 
 def _checkpoint(folder: Path) -> Path:
-    path = folder / "checkpoint.safetensors"
+    path = folder / CHECKPOINT
     if not path.is_file():
         raise InputError(f"expected a checkpoint to go on from, found none in {folder}")
     return path

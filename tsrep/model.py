@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform
 import tempfile
@@ -50,7 +51,7 @@ class Described:
     licence: str | None = None
 
 
-@dataclass(repr=False)
+@dataclass(frozen=True, repr=False)
 class Model:
     """An encoder with all it needs to be used: scaling, the data it knows, and how it came about.
 
@@ -134,6 +135,14 @@ class Model:
             raise InputError(f"expected a folder to save the model in, got a file: {path}")
         if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
             raise InputError(f"expected a new folder or one of a tsrep run, got one with other files: {path}")
+        if (folder / checkpoint.NAME).is_file():
+            raise InputError(
+                f"expected a folder to save the model in, {path} holds a run that was stopped; choose another"
+            )
+        return self.put(folder)
+
+    def put(self, folder: Path) -> Path:
+        """`save` for the run's own folder, whose checkpoint stays until the model is whole."""
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as beside:
             self._write(Path(beside))
@@ -145,6 +154,7 @@ class Model:
         (folder / "plan.yaml").write_text(plan.to_yaml(self.plan))
         checkpoint.save(folder / "weights.safetensors", self.encoder.state_dict(), {"format": FORMAT})
         described = asdict(self.data) | {"scaler": self.scaler.to_dict(), "format": FORMAT, "versions": versions()}
+        described["weights"] = _sha256(folder / "weights.safetensors")
         (folder / "data.json").write_text(json.dumps(described, indent=1))
         made = self._embed(self.scaler.transform(self.check), None, CHUNK)
         tensors = {"inputs": torch.from_numpy(self.check), "embeddings": torch.from_numpy(made)}
@@ -179,7 +189,9 @@ def load(path: str | Path) -> Model:
         scaler = Scaler.from_dict(held["scaler"])
         content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
         data = plan.checked(
-            Described, {k: v for k, v in content.items() if k not in ("scaler", "format", "versions")}, "data.json"
+            Described,
+            {k: v for k, v in content.items() if k not in ("scaler", "format", "versions", "weights")},
+            "data.json",
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
@@ -207,6 +219,11 @@ def load(path: str | Path) -> Model:
         _lines(folder / "results.jsonl"),
     )
     _prove(model, stored["embeddings"].numpy(), path)
+    # What the stored inputs are too short to reach is told by the file itself.
+    if held.get("weights") != _sha256(folder / "weights.safetensors"):
+        raise InputError(
+            f"expected the weights that were saved with the model in {path}, got others: they were changed or damaged"
+        )
     return model
 
 
@@ -247,6 +264,11 @@ def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
             f"the model in {path} does not give the embeddings that were stored with it (they differ by {difference:.2g}, "
             f"at most {TOLERANCE:g} was expected): weights or scaling were changed, or this machine computes differently"
         )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder(path: str | Path) -> Path:

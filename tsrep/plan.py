@@ -23,7 +23,7 @@ class DataPlan:
 
     name:      a data set of the catalogue (`tsrep datasets`), or a file: .csv, .parquet, .ts, .npz, .npy. None: data from memory.
     stream:    which stream, where the data has several.
-    window:    steps of a window; longer series are cut. None: whole series, those over 3000 steps in equal parts.
+    window:    steps of a window; longer series become several windows. None: whole series, those over 3000 steps in equal parts.
     hop:       steps from one window to the next. None: the window's length.
     normalise: scale every channel to mean 0 and deviation 1 of the training part.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from tsrep import pictures
@@ -26,8 +27,8 @@ def keep(model: Model, evaluation: Evaluation, path: str | Path, folder: Path | 
     evaluation.table.to_csv(folder / f"{stem}.csv", index=False)
     if local:
         others = [line for line in model.results if (line["dataset"], line["setting"]) != (name, task)]
-        model.results = others + json.loads(evaluation.table.to_json(orient="records"))
-        written.append(model.save(path) / "README.md")
+        results = others + json.loads(evaluation.table.to_json(orient="records"))
+        written.append(replace(model, results=results).save(path) / "README.md")
     for report in every("reporters"):
         report(path, evaluation.table, figures)
     return [folder / f"{stem}.csv", *written]

@@ -22,8 +22,8 @@ class Series:
     extent:     (batch, time) bool. The steps that belong to the series; padding lies outside and never changes a result.
                 A masked or missing step inside the extent still has an embedding, made from its neighbours.
     row:        (batch,) int64. Where the series lives in the data set, the name that memories know it by.
-    start:      (batch,) int64. Step of the recording at which column 0 lies; a crop moves it, so that two crops of one
-                series know which of their steps are the same moment.
+    start:      (batch,) int64. Step of the window at which column 0 lies: zero, until a crop moves it, so that two crops of
+                one window know which of their steps are the same moment.
     timestamps: (batch, time) float64 seconds, or None where the data has no clock.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
 import signal
@@ -93,17 +94,17 @@ class Training:
         return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
-@dataclass
 class Run:
-    """All that changes while training; `tensors` and `numbers` are the whole of it."""
+    """All that changes while training; `save` writes the whole of it.
 
-    method: Method
-    kept: nn.Module  # the encoder with averaged weights
-    optimizers: dict[str, torch.optim.Optimizer]
-    best: dict[str, Tensor]
-    step: int = 0
-    best_loss: float = math.inf
-    waited: int = 0
+    kept: the encoder with averaged weights. best: its weights at the lowest validation loss. waited: looks since then.
+    """
+
+    def __init__(self, method: Method, training: Training) -> None:
+        self.method, self.kept = method, copy.deepcopy(method.encoder)
+        self.optimizers = {phase.name: _optimizer(phase, training) for phase in method.phases}
+        self.best: dict[str, Tensor] = {}
+        self.step, self.best_loss, self.waited = 0, math.inf, 0
 
     def save(self, path: Path, numbers: Mapping[str, Any]) -> None:
         tensors = checkpoint.module_tensors(self.method, "method") | checkpoint.module_tensors(self.kept, "kept")
@@ -155,18 +156,18 @@ def train(
     """
     world = world or World.current()
     device, kind = device_of(training.device), _kind(training.precision)
+    of = _marks(data, training, seed) if directory or resume else {}
     method.to(device=device, dtype=torch.float64 if kind == torch.float64 else torch.float32).train()
     data, validation = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
     length = training.length(data)
-    run = Run(method, copy.deepcopy(method.encoder), {p.name: _optimizer(p, training) for p in method.phases}, {})
+    run = Run(method, training)
     if min(training.batch_size, len(data)) < world.size:
         raise InputError(
             f"expected a batch of at least one series for each of the {world.size} workers, got batches of "
             f"{min(training.batch_size, len(data))}; take fewer workers or larger batches"
         )
-    of = _marks(data, training, seed)
     history: list[dict[str, float]] = _resumed(run, resume, of) if resume else []
-    path = directory / "checkpoint.safetensors" if directory else None
+    path = directory / checkpoint.NAME if directory else None
 
     def save() -> None:
         if path is not None:
@@ -218,12 +219,11 @@ def train(
 
 def _marks(data: Series, training: Training, seed: int) -> dict[str, Any]:
     """By what a run is known: going on with other data, settings or another seed would be another run."""
-    checksum = float(data.values.double().sum())
-    return {
-        "seed": seed,
-        "data": [*data.values.shape, checksum],
-        "training": {k: v for k, v in asdict(training).items() if k not in FREE},
-    }
+    told = hashlib.sha256(str(tuple(data.values.shape)).encode())
+    for tensor in (data.values, data.observed):
+        told.update(tensor.contiguous().numpy().tobytes())
+    settings = {name: value for name, value in asdict(training).items() if name not in FREE}
+    return {"seed": seed, "data": told.hexdigest(), "training": settings}
 
 
 def _resumed(run: Run, path: Path, of: Mapping[str, Any]) -> list[dict[str, float]]:
