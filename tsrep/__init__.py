@@ -43,6 +43,7 @@ _PUBLIC = {
     "Training": "training",
     "Observer": "observers",
     "Interrupted": "observers",
+    "signals": "observers",
     "train": "training",
     "info_nce": "losses",
     "World": "distributed",
@@ -53,7 +54,11 @@ _PUBLIC = {
     "fingerprint": "data.fingerprint",
     "InputError": "errors",
 }
-"""public name -> where it lives. Looked up when it is used, so that `import tsrep` costs little more than torch."""
+"""public name -> where it lives. Looked up when it is used, so that `import tsrep` costs little more than torch.
+
+Users need fit, load, evaluate, Model, InputError and the data names; the others are what integrations, pipelines and the service
+are built from.
+"""
 
 if TYPE_CHECKING:
     from tsrep import pictures as _pictures
@@ -89,6 +94,7 @@ if TYPE_CHECKING:
     from tsrep.model import untrained as untrained
     from tsrep.observers import Interrupted as Interrupted
     from tsrep.observers import Observer as Observer
+    from tsrep.observers import signals as signals
     from tsrep.pairs import Pairs as Pairs
     from tsrep.plan import Plan as Plan
     from tsrep.plots import neighbours as _plots_neighbours

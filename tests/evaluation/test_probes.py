@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsrep.errors import InputError
-from tsrep.evaluation.classify import classification, classify, outcomes
+from tsrep.evaluation.classify import classification, outcomes, scores
 from tsrep.evaluation.linear import stratified
 from tsrep.evaluation.neighbours import neighbours
 from tsrep.evaluation.probes import PROBES, probe_named
@@ -112,19 +112,13 @@ def test_macro_f1_counts_a_rare_class_as_much_as_a_common_one() -> None:
     assert numbers["macro F1"] == pytest.approx(0.5 * (2 * 98 / (98 + 100)))
 
 
-def test_classify_gives_two_tidy_rows_for_each_probe_on_each_feature_set() -> None:
+def test_outcomes_give_two_tidy_rows_for_each_probe_on_each_feature_set() -> None:
     train, labels = blobs(60, 3, seed=0)
     test, truth = blobs(45, 3, seed=1)
     noise = np.random.default_rng(0).standard_normal((105, 4))
-    frame = classify(
-        {"good": (train, test), "noise": (noise[:60], noise[60:])},
-        labels,
-        truth,
-        probes=("linear", "knn1"),
-        seed=4,
-        dataset="blobs",
-        seconds={"good": 100.0},
-    )
+    sets = {"good": (train, test), "noise": (noise[:60], noise[60:])}
+    found = outcomes(sets, labels, probes=("linear", "knn1"), seed=4)
+    frame = scores(found, truth, seed=4, dataset="blobs", seconds={"good": 100.0})
     assert list(frame.columns) == list(COLUMNS)
     assert len(frame) == 8
     assert set(frame["features"]) == {"linear", "knn1"}

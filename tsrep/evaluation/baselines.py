@@ -6,19 +6,14 @@ its authors' own in C (`pycatch22`, GPL-3.0, therefore an extra of its own and n
 Both are made for series without gaps and of one length, so the rule is stated here once. catch22 takes each series at its own
 length, gaps filled on straight lines. MiniRocket takes all series stretched to the longest of the training part, each channel
 scaled by the training part's mean and standard deviation. The random untrained encoder is the third baseline; it is a model, so
-the caller embeds with it and passes its features to `classify` by name.
+the caller embeds with it and asks its features as it asks these.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-
 import numpy as np
-import pandas as pd
 
 from tsrep.errors import InputError
-from tsrep.evaluation.classify import classify
 from tsrep.evaluation.even import even, filled, stretched
 
 MINIROCKET_SHORTEST = 9
@@ -60,49 +55,3 @@ def catch22_features(values: np.ndarray) -> np.ndarray:
     ]
     made = [[catch22_all(channel, catch24=True)["values"] for channel in one] for one in long_enough]
     return np.nan_to_num(np.array(made, np.float64).reshape(len(made), -1), nan=0.0, posinf=0.0, neginf=0.0)
-
-
-def baselines(
-    train: np.ndarray,
-    train_labels: np.ndarray,
-    test: np.ndarray,
-    test_labels: np.ndarray,
-    *,
-    seeds: Sequence[int] = (0,),
-    catch22_probes: Sequence[str] = ("linear",),
-    dataset: str = "",
-    setting: str = "classify",
-    commit: str = "",
-) -> pd.DataFrame:
-    """Accuracy and macro F1 of MiniRocket with ridge and of catch22 with probes, for each seed, as a tidy frame.
-
-    train, test (n, channel, time), NaN for missing and padding; labels (n,). catch22 draws nothing, so its features are
-    made once; only a probe's folds depend on the seed.
-    """
-    begin = time.perf_counter()
-    plain = catch22_features(train), catch22_features(test)
-    plain_seconds = time.perf_counter() - begin
-    frames = []
-    for seed in seeds:
-        begin = time.perf_counter()
-        rocket = minirocket_features(train, test, seed=seed)
-        rocket_seconds = time.perf_counter() - begin
-        for method, features, probes, seconds in (
-            ("minirocket", rocket, ("ridge",), rocket_seconds),
-            ("catch22", plain, catch22_probes, plain_seconds),
-        ):
-            frames.append(
-                classify(
-                    {method: features},
-                    train_labels,
-                    test_labels,
-                    probes=probes,
-                    seed=seed,
-                    dataset=dataset,
-                    setting=setting,
-                    encoder="none",
-                    seconds={method: seconds},
-                    commit=commit,
-                )
-            )
-    return pd.concat(frames, ignore_index=True)

@@ -90,33 +90,6 @@ def scores(
     return tidy(rows, dataset=dataset, setting=setting, seed=seed, commit=commit)
 
 
-def classify(
-    features: Features,
-    train_labels: np.ndarray,
-    test_labels: np.ndarray,
-    *,
-    probes: Sequence[str] = ("linear", "knn5", "svm"),
-    seed: int = 0,
-    dataset: str = "",
-    setting: str = "classify",
-    encoder: str | Mapping[str, str] = "",
-    seconds: Mapping[str, float] | None = None,
-    commit: str = "",
-) -> pd.DataFrame:
-    """`outcomes`, then `scores`: every probe on every feature set as a tidy frame of accuracy and macro F1."""
-    found = outcomes(features, train_labels, probes=probes, seed=seed)
-    return scores(
-        found,
-        test_labels,
-        seed=seed,
-        dataset=dataset,
-        setting=setting,
-        encoder=encoder,
-        seconds=seconds,
-        commit=commit,
-    )
-
-
 def classification(truth: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
     """{"accuracy", "macro F1"} of (n,) predictions. Macro F1 is the mean over classes that occur on either side."""
     from sklearn.metrics import accuracy_score, f1_score

@@ -49,7 +49,7 @@ def launch(
         out = None if plan.out is None else Path(plan.out).resolve()
         if out is not None:
             tsrep.write_plan(plan, out)
-        with ray_cluster.storage(plan.out) as storage, ray_cluster.signals() as caught:
+        with ray_cluster.storage(plan.out) as storage, tsrep.signals() as caught:
             board = ray.remote(num_cpus=0)(Board).remote()
             job = Job(plan, licence, None if out is None else str(out), str(storage), str(Path.cwd()))
             run = Attempt(_trainer(job, {"board": board, "panel": ray.put(panel)}))
