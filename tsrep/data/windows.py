@@ -31,7 +31,8 @@ def windows(panel: Panel, length: int, hop: int | None = None, keep_short: bool 
     steps = panel.lengths
     if length > steps.max(initial=0):
         raise InputError(
-            f"expected windows no longer than the longest series of {steps.max(initial=0)} steps, got {length}"
+            f"expected windows no longer than the longest series of {steps.max(initial=0)} steps, got {length}; "
+            "take a shorter window"
         )
     begins = np.arange(0, panel.length, hop)
     last = steps[:, None] - (length if not keep_short else 1)
