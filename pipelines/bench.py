@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 
 import tsrep
@@ -47,24 +46,9 @@ def main() -> None:
     loss_costs(chosen.rounds, tell)
     embed_costs(chosen.rounds, tell)
     import_costs(chosen.rounds, tell)
-    frame = pd.DataFrame(rows).assign(
-        dataset="made", encoder="dilated", features="", horizon="", seed=0, commit=tsrep.commit()
-    )
-    columns = [
-        "dataset",
-        "setting",
-        "method",
-        "encoder",
-        "features",
-        "horizon",
-        "seed",
-        "metric",
-        "value",
-        "seconds",
-        "commit",
-    ]
+    frame = tsrep.tidy(rows, dataset="made", encoder="dilated", seed=0, commit=tsrep.commit())
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    frame[columns].to_csv(chosen.out, index=False)
+    frame.to_csv(chosen.out, index=False)
     print(f"\n{chosen.out}")
 
 

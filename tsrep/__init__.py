@@ -27,6 +27,7 @@ _PUBLIC = {
     "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
     "commit": "evaluating",
+    "tidy": "evaluation.tidy",
     "training_pictures": "pictures:of_training",
     "Plan": "plan",
     "read_plan": "plan:read",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from tsrep.evaluating import evaluate as evaluate
     from tsrep.evaluation import report as _evaluation_report
     from tsrep.evaluation.retrieve import nearest as nearest
+    from tsrep.evaluation.tidy import tidy as tidy
     from tsrep.fitting import bar as bar
     from tsrep.fitting import build as build
     from tsrep.fitting import finish as finish
