@@ -240,3 +240,28 @@ def test_seen_and_terms_cannot_be_changed() -> None:
     for frozen in (Seen(torch.zeros(1), torch.zeros(1), 0), Term(Instance()), Phase("a", (), {})):
         with pytest.raises(AttributeError):
             frozen.share = 2.0  # type: ignore[union-attr, misc]
+
+
+# --- phases -------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_phase_does_not_move_stands_still_while_it_runs() -> None:
+    encoder, head = encoder_of(), nn.Linear(6, 3).double()
+    view = nn.Linear(2, 2).double()
+    phases = (Phase("views", (view,), {}, every=2), Phase("contrast", (encoder, head), {}))
+    method = Method("both", view, encoder, phases, head).train()
+    with method.only(phases[0]):
+        assert not encoder.training and not head.training and view.training
+        assert not any(p.requires_grad for p in (*encoder.parameters(), *head.parameters()))
+        assert all(p.requires_grad for p in view.parameters())
+    with method.only(phases[1]):
+        assert encoder.training and head.training and view.training
+        assert not any(p.requires_grad for p in view.parameters())
+        assert all(p.requires_grad for p in encoder.parameters())
+    assert all(p.requires_grad for p in method.parameters()) and all(m.training for m in (encoder, head, view))
+
+
+def test_a_phase_embeds_the_views_that_it_names() -> None:
+    views = {"original": series(), "gate": series(seed=1)}
+    assert list(Phase("all", (), {}).embedded(views)) == ["original", "gate"]
+    assert list(Phase("one", (), {}, embeds=("original",)).embedded(views)) == ["original"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol, cast
@@ -77,15 +78,23 @@ class Phase:
     moves:      the modules whose parameters this phase's optimiser moves; all others stand still.
     terms:      name -> term or objective; the loss is their sum.
     every:      the phase is run in every `every`-th step.
+    rate:       its learning rate over that of the training.
+    embeds:     names of the views that go through the encoder; None: all. An objective is given the others bare.
     """
 
     name: str
     moves: tuple[nn.Module, ...]
     terms: Mapping[str, Term | Objective]
     every: int = 1
+    rate: float = 1.0
+    embeds: tuple[str, ...] | None = None
 
     def parameters(self) -> list[nn.Parameter]:
         return list(dict.fromkeys(p for module in self.moves for p in module.parameters()))
+
+    def embedded(self, views: Views) -> Views:
+        """Those of the views that go through the encoder."""
+        return views if self.embeds is None else {name: views[name] for name in self.embeds}
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,30 @@ class Method(nn.Module):
         known = {m for part in (encoder, head, *parts) if part is not None for m in part.modules()}
         parts += [m for phase in phases for m in phase.moves if m not in known]
         self.parts = nn.ModuleList(dict.fromkeys(parts))
+
+    @contextmanager
+    def only(self, phase: Phase) -> Iterator[None]:
+        """Within, all that the phase does not move stands still.
+
+        No gradient reaches it, and an encoder or head computes as in evaluation: its dropout would be noise to what moves. A view
+        keeps its mode, for its randomness is the generator's.
+        """
+        moving = set(phase.parameters())
+        still = [p for p in self.parameters() if p not in moving and p.requires_grad]
+        resting = [
+            m for m in (self.encoder, self.head) if m is not None and m.training and moving.isdisjoint(m.parameters())
+        ]
+        for module in resting:
+            module.eval()
+        for parameter in still:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in still:
+                parameter.requires_grad_(True)
+            for module in resting:
+                module.train()
 
     def embed(self, views: Views) -> dict[str, Embedding]:
         """Views -> embeddings. Views of one length go through the encoder together."""

@@ -8,7 +8,7 @@ import json
 import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +23,7 @@ from tsrep.distributed import World
 from tsrep.errors import InputError
 from tsrep.method import Method, Phase, Step
 from tsrep.observers import Interrupted, Meter, Observer, signals
-from tsrep.series import STREAM, Batch, Embedding, Series
+from tsrep.series import STREAM, Batch, Embedding, Series, View
 
 FREE = ("device", "steps", "epochs", "checkpoint_every")
 """Settings that may differ when a run goes on: where it computes, how far it goes, and how often it is saved."""
@@ -265,12 +265,13 @@ def _step(
             number = run.step * training.accumulate + part
             rows = _rows(len(data), training, seed, number).to(device)
             # Every worker draws the views of the joined batch and keeps its own: N workers see what one process sees.
-            drawn = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VIEWS, number, turn))
+            with _learned(run.method.view, seed, number, turn), run.method.only(phase):
+                drawn = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VIEWS, number, turn))
             views = {name: view.rows(world.share(len(view))) for name, view in drawn.items()}
             gather = world.gather(len(rows))
-            with randomness.seeded(seed, randomness.DROPOUT, number, turn, world.rank):
+            with randomness.seeded(seed, randomness.DROPOUT, number, turn, world.rank), run.method.only(phase):
                 with torch.autocast(device.type, kind) if kind == torch.bfloat16 else nullcontext():
-                    embeddings = run.method.embed(views)
+                    embeddings = run.method.embed(phase.embedded(views))
                 loss, terms, seen = run.method.loss(phase, views, embeddings, gather)
             (loss / training.accumulate).backward()
             losses.append((loss.detach(), rows))
@@ -291,7 +292,7 @@ def _step(
         if training.clip is not None:
             values["gradient"] = nn.utils.clip_grad_norm_(parameters, training.clip).item()
         for group in optimizer.param_groups:
-            group["lr"] = values["rate"]
+            group["lr"] = values["rate"] * phase.rate
         optimizer.step()
         for seen in told:
             run.method.after_step(seen)
@@ -316,6 +317,11 @@ def _batch(data: Series, rows: Tensor) -> Batch:
     return {STREAM: data.rows(rows)}
 
 
+def _learned(view: View, seed: int, *where: int) -> AbstractContextManager[None]:
+    """What a learned view draws beside the generator (its dropout) is the same on every worker."""
+    return randomness.seeded(seed, randomness.LEARNED, *where) if isinstance(view, nn.Module) else nullcontext()
+
+
 def _several(terms: dict[str, Tensor]) -> dict[str, Tensor]:
     return terms if len(terms) > 1 else {}
 
@@ -333,7 +339,10 @@ def _average(run: Run, training: Training) -> None:
 
 @torch.no_grad()
 def _validate(run: Run, data: Series, training: Training, seed: int, world: World) -> float:
-    """Loss of the phases on series kept aside: the same views every time, the last batch included, each series counted once."""
+    """Loss of the phases that move the encoder on series kept aside: the same views every time, the last batch included, each series
+    counted once."""
+    learned = set(run.method.encoder.parameters())
+    phases = [phase for phase in run.method.phases if not learned.isdisjoint(phase.parameters())]
     encoder, run.method.encoder = run.method.encoder, run.kept
     run.method.eval()
     total = torch.zeros(())
@@ -344,8 +353,8 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
                 world if len(rows) >= world.size else World()
             )  # too few for a share each: every worker takes them all
             mine = {name: view.rows(sharing.share(len(view))) for name, view in views.items()}
-            embeddings = run.method.embed(mine)
-            for phase in run.method.phases:
+            for phase in phases:
+                embeddings = run.method.embed(phase.embedded(mine))
                 loss, _, _ = run.method.loss(phase, mine, embeddings, sharing.gather(len(rows)))
                 total += sharing.sum(loss).cpu() * len(rows) / len(data)
     finally:
