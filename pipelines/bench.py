@@ -45,6 +45,7 @@ def main() -> None:
         step_costs(batch, length, chosen.rounds, tell)
     loss_costs(chosen.rounds, tell)
     embed_costs(chosen.rounds, tell)
+    every_step_costs(chosen.rounds, tell)
     import_costs(chosen.rounds, tell)
     frame = tsrep.tidy(rows, dataset="made", encoder="dilated", seed=0, commit=tsrep.commit())
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
@@ -222,6 +223,49 @@ def embed_costs(rounds: int, tell: Callable) -> None:
         "ratio",
         statistics.median(seconds),
     )
+
+
+def every_step_costs(rounds: int, tell: Callable) -> None:
+    """Causal embeddings at every step of a long series: the window that ends there, for each step, beside one pass over all.
+
+    Both are the encoder's alone, which is nearly all of it. Only every 16th window is embedded, and its time counted 16 times.
+    """
+    values, every, batch = hours(), 16, 256
+    plan, _ = tsrep.make_plan({"method": "ts2vec", "encoder": {"name": "causal", "depth": 5}})
+    channels = tuple(map(str, range(values.shape[0])))
+    encoder = tsrep.build(plan, tsrep.DataShape(2, channels, values.shape[1])).encoder.eval()
+    field = encoder.receptive_field
+    padded = np.pad(values, ((0, 0), (field - 1, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, field, axis=1)[:, ::every]
+    whole = tsrep.Series.of(torch.from_numpy(values[None]))
+    ratios, seconds = [], []
+    for round_ in range(rounds + 1):
+        with torch.inference_mode():
+            begin = time.perf_counter()
+            for first in range(0, windows.shape[1], batch):
+                part = np.ascontiguousarray(windows[:, first : first + batch].swapaxes(0, 1))
+                last = encoder(tsrep.Series.of(torch.from_numpy(part))).steps[:, :, -1]
+            sliding = every * (time.perf_counter() - begin)
+            begin = time.perf_counter()
+            steps = encoder(whole).steps
+            one_pass = time.perf_counter() - begin
+        assert torch.allclose(last[-1], steps[0, :, (windows.shape[1] - 1) * every], atol=1e-5)
+        if round_:
+            ratios.append(sliding / one_pass)
+            seconds.append(one_pass)
+    shape = f"{values.shape[0]}x{values.shape[1]}"
+    tell("sliding / one pass (at least 50)", shape, statistics.median(ratios), "ratio", statistics.median(seconds))
+
+
+def hours() -> np.ndarray:
+    """(7, 14400) float32: the parts of ETTh1 one after another, scaled; noise of this shape where the set is not at hand."""
+    try:
+        data = tsrep.load_dataset("ETTh1")
+    except tsrep.InputError:
+        return np.random.default_rng(0).standard_normal((7, 14400)).astype(np.float32)
+    values = np.concatenate([part.values[0] for part in (data.train, data.validation, data.test)], axis=1)
+    train = data.train.values[0]
+    return ((values - train.mean(1, keepdims=True)) / train.std(1, keepdims=True)).astype(np.float32)
 
 
 def import_costs(rounds: int, tell: Callable) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors.torch import load, save
 
-from tsrep.encoders.patch import Patch, PatchEncoder, positions
+from tsrep.encoders.patch import Patch, PatchEncoder, flat, normalised, positions
 from tsrep.errors import InputError
 from tsrep.series import Series
 
@@ -15,6 +15,9 @@ VARIANTS = {
     "nearest-max": dataclasses.replace(SMALL, between="nearest", pool="max"),
     "causal-last": dataclasses.replace(SMALL, between="nearest", pool="last", causal=True),
     "causal-overlap": dataclasses.replace(SMALL, stride=1, between="nearest", causal=True),
+    "window": dataclasses.replace(SMALL, normalise="window"),
+    "last-flat": dataclasses.replace(SMALL, normalise="last", pool="flat"),
+    "flat-overlap": dataclasses.replace(SMALL, stride=3, pool="flat"),
 }
 NAN = float("nan")
 
@@ -37,6 +40,10 @@ def ragged() -> torch.Tensor:
     return x
 
 
+def name_of(encoder: PatchEncoder) -> str:
+    return next(name for name, config in VARIANTS.items() if config == encoder.config)
+
+
 @pytest.fixture(params=VARIANTS)
 def encoder(request: pytest.FixtureRequest) -> PatchEncoder:
     return encoder_of(VARIANTS[request.param])
@@ -46,7 +53,8 @@ def test_embeddings_have_the_promised_shapes(encoder: PatchEncoder) -> None:
     series = Series.of(ragged())
     embedding = encoder(series)
     assert embedding.steps.shape == (6, 12, 24)
-    assert embedding.pooled.shape == (6, 12)
+    assert embedding.pooled.shape == (6, encoder.features)
+    assert encoder.features == {"last-flat": 6 * 12, "flat-overlap": 8 * 12}.get(name_of(encoder), 12)
     assert embedding.series is series
     assert embedding.steps.isfinite().all()
     assert embedding.pooled.std(dim=0).min() > 1e-3
@@ -80,7 +88,12 @@ def test_a_batch_equals_its_series_one_by_one(encoder: PatchEncoder) -> None:
 
 @pytest.mark.parametrize("length", [1, 3, 5, 61])
 def test_series_of_any_length_have_embeddings(encoder: PatchEncoder, length: int) -> None:
-    embedding = encoder(Series.of(torch.randn(2, 3, length)))
+    series = Series.of(torch.randn(2, 3, length))
+    if encoder.config.pool == "flat" and length > 24:
+        with pytest.raises(InputError, match="expected windows of at most 24 steps for pool=flat, got 61"):
+            encoder(series)
+        return
+    embedding = encoder(series)
     assert embedding.steps.shape == (2, 12, length)
     assert embedding.steps.isfinite().all()
     assert embedding.pooled.isfinite().all()
@@ -88,6 +101,7 @@ def test_series_of_any_length_have_embeddings(encoder: PatchEncoder, length: int
 
 @pytest.mark.parametrize("length", [22, 23, 24, 25])
 def test_no_step_is_cut_from_the_pooled_embedding(encoder: PatchEncoder, length: int) -> None:
+    encoder = encoder.config.build(channels=3, length=25).eval()
     x = torch.randn(1, 3, length, requires_grad=True)
     encoder(Series.of(x)).pooled.square().sum().backward()
     assert x.grad is not None
@@ -202,6 +216,67 @@ def test_loaded_equals_saved(encoder: PatchEncoder) -> None:
     assert torch.equal(other(series).pooled, encoder(series).pooled)
 
 
+@pytest.mark.parametrize("by", ["last", "window"])
+def test_normalising_takes_level_and_scale_from_each_channel_over_what_was_observed(by: str) -> None:
+    x = ragged().double()
+    series = Series.of(x)
+    found = normalised(series.values, series.observed, by)
+    for row, channel in [(i, c) for i in range(6) for c in range(3)]:
+        seen = series.observed[row, channel]
+        values = x[row, channel][seen]
+        centre = values.mean() if by == "window" else values[-1]
+        expected = (values - centre) / (values.var(unbiased=False) + 0.01).sqrt()
+        torch.testing.assert_close(found[row, channel][seen], expected)
+        assert (found[row, channel][~seen] == 0).all()
+    assert not series.observed.all()
+
+
+@pytest.mark.parametrize("by", ["last", "window"])
+def test_a_channel_that_is_flat_or_never_observed_stays_flat(by: str) -> None:
+    x = torch.full((1, 2, 8), 5.0)
+    x[0, 1] = NAN
+    series = Series.of(x)
+    assert (normalised(series.values, series.observed, by) == 0).all()
+    wiggle = Series.of(5 + 1e-3 * torch.randn(1, 1, 8, generator=torch.Generator().manual_seed(0)))
+    assert 0 < normalised(wiggle.values, wiggle.observed, by).abs().max() < 0.05  # not blown up to one deviation
+
+
+@pytest.mark.parametrize("by", ["last", "window"])
+@torch.no_grad()
+def test_a_normalised_window_has_lost_its_level(by: str) -> None:
+    x = ragged()
+    level = torch.tensor([10.0, -4.0, 0.5])[:, None]
+    for config, same in ((dataclasses.replace(SMALL, normalise=by), True), (SMALL, False)):
+        encoder = encoder_of(config)
+        moved = (encoder(Series.of(x + level)).pooled - encoder(Series.of(x)).pooled).abs().max()
+        assert (moved < 1e-4) == same
+
+
+@torch.no_grad()
+def test_flat_places_hold_the_embeddings_of_patches_with_the_last_at_the_end() -> None:
+    encoder = encoder_of(dataclasses.replace(SMALL, pool="flat", between="nearest"))
+    for length, patches in ((24, 6), (22, 6), (9, 3), (1, 1)):
+        embedding = encoder(Series.of(torch.randn(2, 3, length)))
+        places = embedding.pooled.unflatten(1, (6, 12))
+        assert (places[:, : 6 - patches] == 0).all()
+        torch.testing.assert_close(places[:, 6 - patches :].mT, embedding.steps[:, :, ::4])
+
+
+def test_flat_takes_the_patches_of_each_row_to_its_own_end() -> None:
+    tokens = torch.arange(1.0, 7).view(2, 3, 1)
+    inside = torch.tensor([[True, True, True], [True, False, False]])
+    assert flat(tokens, inside, 4).tolist() == [[0, 1, 2, 3], [0, 0, 0, 4]]
+
+
+@torch.no_grad()
+def test_padding_does_not_make_a_window_too_long_for_its_places() -> None:
+    encoder = encoder_of(VARIANTS["last-flat"])
+    whole = torch.nn.functional.pad(torch.randn(1, 3, 24), (9, 9), value=NAN)
+    assert encoder(Series.of(whole)).pooled.isfinite().all()
+    with pytest.raises(InputError, match="at most 24 steps for pool=flat, got 25"):
+        encoder(Series.of(torch.randn(1, 3, 25)))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -211,6 +286,11 @@ def test_loaded_equals_saved(encoder: PatchEncoder) -> None:
         ({"heads": 3}, "3 heads divide, got hidden=16"),
         ({"causal": True}, 'between="linear"'),
         ({"causal": True, "between": "nearest", "pool": "cls"}, 'pool="cls"'),
+        ({"causal": True, "between": "nearest", "pool": "flat"}, 'pool="flat"'),
+        (
+            {"causal": True, "between": "nearest", "normalise": "window"},
+            'normalise="none" for a causal encoder, got "window"',
+        ),
     ],
 )
 def test_a_configuration_that_cannot_be_built_says_why(change: dict, message: str) -> None:

@@ -14,6 +14,9 @@ from torch import Tensor, nn
 from tsrep.errors import InputError
 from tsrep.series import POOLS, Embedding, Series
 
+FLOOR = 1e-2
+"""Added to the variance of a window, in units of the training variance, so that a flat window is not blown up."""
+
 
 @dataclass(frozen=True)
 class Patch:
@@ -34,11 +37,18 @@ class Patch:
     heads:    of the attention in each layer.
     features: width of the embedding.
     dropout:  of tokens, attention weights and layers, while training.
-    pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token.
+    pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token; or "flat",
+              their embeddings one after another (patches * features numbers), the last patch last: as TimeDRL reads its
+              encoder to forecast. A series shorter than the training windows leaves the first places zero.
     between:  step embeddings from patch embeddings: "linear" between the centres of patches, or the "nearest" one.
     causal:   the embedding of a step sees no later step: attention looks back only, and a step takes the newest patch
               that is complete, so it lags by up to `stride` - 1 steps; `between` must be "nearest", `pool` not "cls".
               The pooled embedding sees the whole series; one more patch takes the steps after the last complete one.
+    normalise: what each window is freed of, channel by channel over its observed steps, before it is cut into patches: "none",
+              "window" its mean, or "last" its last observed value, both then divided by its deviation s = sqrt(variance + 0.01)
+              (values are in units of the training deviation; the floor keeps a flat window flat). Kim et al. (RevIN),
+              ICLR 2022, without the affine map. The level and the scale are lost on purpose: what forecasts from the embedding
+              adds them again.
     """
 
     patch: Annotated[int, Gt(0)] = 8
@@ -48,9 +58,10 @@ class Patch:
     heads: Annotated[int, Gt(0)] = 4
     features: Annotated[int, Gt(0)] = 320
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
-    pool: Literal["mean", "max", "last", "cls"] = "mean"
+    pool: Literal["mean", "max", "last", "cls", "flat"] = "mean"
     between: Literal["linear", "nearest"] = "linear"
     causal: bool = False
+    normalise: Literal["none", "last", "window"] = "none"
 
     def build(self, channels: int, length: int) -> nn.Module:
         """An encoder of (batch, channels, any time) series that is trained on windows of `length` steps."""
@@ -66,19 +77,28 @@ class Patch:
             )
         if self.hidden % self.heads or self.hidden % 2:
             raise InputError(f"expected an even hidden width that {self.heads} heads divide, got hidden={self.hidden}")
-        if self.causal and (self.pool == "cls" or self.between == "linear"):
+        if self.causal and (self.pool in ("cls", "flat") or self.between == "linear"):
             raise InputError(
-                'expected between="nearest" and a pool other than "cls" for a causal encoder, '
+                'expected between="nearest" and a pool other than "cls" and "flat" for a causal encoder, '
                 f'got between="{self.between}" and pool="{self.pool}"'
             )
-        return PatchEncoder(channels, self)
+        if self.causal and self.normalise != "none":
+            raise InputError(
+                f'expected normalise="none" for a causal encoder, got "{self.normalise}": the mean and the deviation '
+                "of a window are of all its steps, later ones too"
+            )
+        return PatchEncoder(channels, length, self)
 
 
 class PatchEncoder(nn.Module):
-    def __init__(self, channels: int, config: Patch) -> None:
+    """features: width of the pooled embedding, which is that of a step too unless pool="flat"."""
+
+    def __init__(self, channels: int, length: int, config: Patch) -> None:
         super().__init__()
-        self.channels, self.features, self.causal = channels, config.features, config.causal
+        self.channels, self.length, self.causal = channels, length, config.causal
         self.config = config
+        self.places = int(self._number(length)) if config.pool == "flat" else 1
+        self.features = self.places * config.features
         self.token = nn.Linear(channels * (config.patch + 1), config.hidden)
         self.cls = nn.Parameter(0.02 * torch.randn(config.hidden)) if config.pool == "cls" else None
         self.dropout = nn.Dropout(config.dropout)
@@ -89,17 +109,25 @@ class PatchEncoder(nn.Module):
     def forward(self, series: Series) -> Embedding:
         begin, count = span(series.extent)
         width = max(int(count.max()), 1) if len(series) else 1
-        patches = self._patches(justify(series.values, begin, count, width))
+        if self.config.pool == "flat" and width > self.length:
+            raise InputError(
+                f"expected windows of at most {self.length} steps for pool=flat, got {width}: "
+                "cut them, or choose a pool that takes any length"
+            )
+        values = normalised(series.values, series.observed, self.config.normalise)
+        patches = self._patches(justify(values, begin, count, width))
         seen = self._patches(justify(series.observed.to(patches.dtype), begin, count, width))
         tokens = self._tokens(patches, seen)
         n = tokens.shape[1]
         # A series without any step keeps its first patch, so that no softmax is taken over nothing.
         inside = torch.arange(n, device=tokens.device) < self._number(count)[:, None]
         tokens = self.norm(self._attend(tokens, inside))
-        if self.cls is None:
-            pooled = POOLS[self.config.pool](self.out(tokens).mT, inside)
-        else:
+        if self.cls is not None:
             pooled, tokens = self.out(tokens[:, 0]), tokens[:, 1:]
+        elif self.config.pool == "flat":
+            pooled = flat(self.out(tokens), inside, self.places)
+        else:
+            pooled = POOLS[self.config.pool](self.out(tokens).mT, inside)
         time = torch.arange(series.length, device=begin.device) - begin[:, None]
         steps = self.out(self._between(tokens, count, time.clamp(0, width - 1))).mT
         if not bool(series.extent.all()):
@@ -182,6 +210,28 @@ def positions(n: int, width: int, device: torch.device | None = None) -> Tensor:
     rate = torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10000.0) / width))
     angle = torch.arange(n, device=device)[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)
+
+
+def normalised(values: Tensor, observed: Tensor, by: str) -> Tensor:
+    """(x − centre) / sqrt(variance + 0.01) of each window and channel over its observed steps, zero where nothing was
+    observed; the centre is the mean ("window") or the last observed value ("last"). (batch, channel, time) -> the same."""
+    if by == "none":
+        return values
+    seen = observed.to(values.dtype)
+    number = seen.sum(dim=2, keepdim=True).clamp(min=1)
+    mean = (values * seen).sum(dim=2, keepdim=True) / number
+    deviation = (((values - mean) * seen).square().sum(dim=2, keepdim=True) / number + FLOOR).sqrt()
+    newest = observed.shape[2] - 1 - observed.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)
+    centre = mean if by == "window" else values.gather(2, newest)
+    return (values - centre) * seen / deviation
+
+
+def flat(tokens: Tensor, inside: Tensor, places: int) -> Tensor:
+    """Embeddings of patches one after another, those of a shorter series in the last places and zeros in the first:
+    (batch, n, feature), (batch, n) bool -> (batch, places * feature). What ends the window has one place, however long it is."""
+    patch = torch.arange(places, device=tokens.device) - (places - inside.sum(dim=1))[:, None]
+    rows = _take(tokens, patch.clamp(min=0)) * (patch >= 0)[:, :, None].to(tokens.dtype)
+    return rows.flatten(1)
 
 
 def span(extent: Tensor) -> tuple[Tensor, Tensor]:
