@@ -26,6 +26,9 @@ _PUBLIC = {
     "nearest": "evaluation.retrieve",
     "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
+    "forecast": "forecasting",
+    "Head": "forecasting",
+    "Forecasts": "forecasting",
     "commit": "evaluating",
     "tidy": "evaluation.tidy",
     "training_pictures": "pictures:of_training",
@@ -86,6 +89,9 @@ if TYPE_CHECKING:
     from tsrep.fitting import prepare as prepare
     from tsrep.fitting import resume as resume
     from tsrep.fitting import run as run
+    from tsrep.forecasting import Forecasts as Forecasts
+    from tsrep.forecasting import Head as Head
+    from tsrep.forecasting import forecast as forecast
     from tsrep.losses import info_nce as info_nce
     from tsrep.method import DataShape as DataShape
     from tsrep.method import Method as Method

@@ -101,26 +101,52 @@ def embed(
 @app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
-    data: Annotated[str, typer.Argument(help="Labelled data set, or file with a column label.")],
-    task: Annotated[str, typer.Option(help="classify, cluster or retrieve.")] = "classify",
+    data: Annotated[
+        str, typer.Argument(help="Labelled data set, or file with a column label; to forecast, one long series.")
+    ],
+    task: Annotated[str, typer.Option(help="classify, cluster, retrieve or forecast.")] = "classify",
     probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
+    horizons: Annotated[str | None, typer.Option(help="Steps ahead, such as 24,48,168,336,720.")] = None,
+    features: Annotated[
+        str, typer.Option(help="What a forecast is read off: embedding, both (with raw lags).")
+    ] = "embedding,both",
+    head: Annotated[
+        str, typer.Option(help="A ridge for each channel (independent), or one for all (joint).")
+    ] = "independent",
+    centre: Annotated[str, typer.Option(help="What is taken off a forecast: none, last or window (RevIN).")] = "last",
+    lags: Annotated[int, typer.Option(help="Values of the past that ridge on raw lags sees.")] = 336,
     seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")
     ] = None,
 ) -> None:
-    """Measure a model on labelled data, beside a random encoder, MiniRocket and catch22 on the same split."""
-    from tsrep.evaluating import PROBES
-    from tsrep.evaluating import evaluate as measure
+    """Measure a model beside a random encoder and the simple baselines of the task.
+
+    They are MiniRocket and catch22 on labelled data; last value, season and ridge on raw lags for a forecast.
+    """
     from tsrep.evaluation import report
     from tsrep.model import load
     from tsrep.reporting import keep
 
     loaded = load(model)
-    found = measure(
-        loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=lambda text: _say(f"[dim]{text}[/]")
-    )
-    report.show(found.table, f"{task} on {data}")
+    found: Any
+    if task == "forecast":
+        from tsrep.forecasting import Head, forecast
+
+        reading: dict[str, Any] = {"kind": head, "centre": centre, "lags": lags}
+        wanted = None if horizons is None else [_number("--horizons", word.strip()) for word in horizons.split(",")]
+        chosen = [word.strip() for word in features.split(",")]
+        found = forecast(
+            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, seeds=seeds, progress=_dimmed
+        )
+        shown = found.table[found.table["metric"] != "validation"]
+    else:
+        from tsrep.evaluating import PROBES
+        from tsrep.evaluating import evaluate as measure
+
+        found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=_dimmed)
+        shown = found.table
+    report.show(shown, f"{task} on {data}")
     _say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
 
 
@@ -255,6 +281,10 @@ def _say(text: str) -> None:
     from rich.console import Console
 
     Console(stderr=True, highlight=False, soft_wrap=True).print(text)
+
+
+def _dimmed(text: str) -> None:
+    _say(f"[dim]{text}[/]")
 
 
 def _fail(text: str, code: int) -> None:

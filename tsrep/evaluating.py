@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pandas as pd
 
 from tsrep import registry
 from tsrep.data import catalogue
+from tsrep.data.columns import columns
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
@@ -26,9 +27,8 @@ from tsrep.evaluation.classify import Outcome, outcomes, scores
 from tsrep.evaluation.cluster import cluster
 from tsrep.evaluation.retrieve import retrieve
 from tsrep.evaluation.tidy import tidy
-from tsrep.fitting import LONGEST, run
+from tsrep.fitting import LONGEST, anew, run
 from tsrep.model import Model, untrained
-from tsrep.plan import Plan
 
 TASKS = ("classify", "cluster", "retrieve")
 PROBES = ("linear", "knn1", "svm")
@@ -108,7 +108,7 @@ def evaluate(
     embeddings: Features | None = None
     for seed in range(model.plan.seed, model.plan.seed + seeds):
         progress(f"seed {seed}: {method} and baselines")
-        trained = model if seed == model.plan.seed and not seen else run(_again(model.plan, seed), train)
+        trained = model if seed == model.plan.seed and not seen else run(anew(model.plan, seed), train)
         made = {
             method: _timed(_embedded, trained, train, test),
             RANDOM: _timed(_embedded, untrained(model, seed), train, test),
@@ -146,12 +146,6 @@ def commit() -> str:
         from tsrep import __version__
 
         return __version__
-
-
-def _again(plan: Plan, seed: int) -> Plan:
-    """The plan under another seed, for windows that are at hand, and without a trace."""
-    data = replace(plan.data, name=None, stream=None, window=None, hop=None)
-    return replace(plan, data=data, seed=seed, out=None, observers={}, workers=0)
 
 
 def _timed(make: Callable[..., Features], *args: Any, **kwargs: Any) -> tuple[Features, float]:
@@ -239,6 +233,7 @@ def _split(panel: Panel) -> tuple[Panel, Panel]:
 def _like_training(panel: Panel, model: Model) -> Panel:
     """Windows as in training, where the model was trained on windows of longer series."""
     data = model.plan.data
+    panel = columns(panel, data.channels, data.calendar)
     if data.window is None and panel.length > LONGEST:
         return windows(panel, model.data.length, keep_short=True)
     if data.window is not None and panel.length > data.window:

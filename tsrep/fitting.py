@@ -17,6 +17,7 @@ from tsrep import plan as plans
 from tsrep import randomness, registry
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
+from tsrep.data.columns import apart, columns, inputs
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
@@ -151,7 +152,7 @@ def source(data: DataPlan, X: Any = None) -> tuple[Panel, str | None]:
 
 def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
     """Cut, split off the validation part, fit the scaling on the rest. Raises InputError for data that cannot be learned from."""
-    cut = _windowed(panel, plan.data)
+    cut = windowed(panel, plan.data)
     if len(cut) < 2:
         raise InputError(
             "expected at least two windows to contrast, got one; set data.window to cut a long series into windows"
@@ -163,12 +164,13 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
             "nothing to contrast with; change training.validation or cut more windows"
         )
     scaler = Scaler.fit(train) if plan.data.normalise else Scaler.identity(train.values.shape[1])
-    kept = train.channels
+    kept, alone = train.channels, plan.data.independent
+    series = _series(train, scaler, alone)
     return Prepared(
-        train=_series(train, scaler),
-        validation=None if held is None else _series(held, scaler),
+        train=series,
+        validation=None if held is None else _series(held, scaler, alone),
         scaler=scaler,
-        shape=DataShape(len(train), kept, train.length, train.rate),
+        shape=DataShape(len(series), inputs(kept, alone), train.length, train.rate),
         described=Described(
             name=plan.data.name,
             channels=kept,
@@ -242,6 +244,11 @@ def resume(folder: str | Path, *, progress: bool = False) -> Model:
     return run(made, progress=progress, resume=True)
 
 
+def anew(plan: Plan, seed: int) -> Plan:
+    """The plan under another seed, for data that is at hand, and without a trace."""
+    return replace(plan, data=replace(plan.data, name=None, stream=None), seed=seed, out=None, observers={}, workers=0)
+
+
 def bar(plan: Plan) -> Progress:
     """The progress bar of a plan's training."""
     return Progress(
@@ -249,7 +256,9 @@ def bar(plan: Plan) -> Progress:
     )
 
 
-def _windowed(panel: Panel, data: DataPlan) -> Panel:
+def windowed(panel: Panel, data: DataPlan) -> Panel:
+    """The windows and channels that a plan learns from."""
+    panel = columns(panel, data.channels, data.calendar)
     if data.window is not None:
         return windows(panel, data.window, data.hop, keep_short=True)
     if data.hop is not None:
@@ -277,9 +286,13 @@ def _hold_out(panel: Panel, share: float, seed: int) -> tuple[Panel, Panel | Non
     return split.train, split.test
 
 
-def _series(panel: Panel, scaler: Scaler) -> Series:
-    stamps = None if panel.timestamps is None else torch.from_numpy(np.ascontiguousarray(panel.timestamps))
-    return Series.of(torch.from_numpy(scaler.transform(panel.values)), timestamps=stamps)
+def _series(panel: Panel, scaler: Scaler, alone: bool) -> Series:
+    values = scaler.transform(panel.values)
+    values = apart(values, panel.channels) if alone else values
+    if panel.timestamps is None:
+        return Series.of(torch.from_numpy(values))
+    stamps = np.repeat(panel.timestamps, len(values) // len(panel), axis=0)
+    return Series.of(torch.from_numpy(values), timestamps=torch.from_numpy(stamps))
 
 
 def _free(plan: Plan, resume: bool) -> Path | None:

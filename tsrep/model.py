@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from tsrep import card, checkpoint, plan, randomness, registry
+from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
@@ -79,8 +80,13 @@ class Model:
 
     @property
     def features(self) -> int:
-        """Width of an embedding."""
-        return cast(int, self.encoder.features)
+        """Width of an embedding; where channels are independent, of the embeddings of all channels one after another."""
+        return cast(int, self.encoder.features) * self._apart
+
+    @property
+    def _apart(self) -> int:
+        """Series that the encoder sees for each one of the data."""
+        return len(set(self.data.channels) - set(CALENDAR)) if self.plan.data.independent else 1
 
     def embed(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> np.ndarray:
         """Embeddings of windows, float32.
@@ -93,12 +99,28 @@ class Model:
         known = (None, "steps", *POOLS)
         if pool not in known:
             raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
+        return self._embed(self.scaled(X), pool, batch_size)
+
+    def scaled(self, X: Any) -> np.ndarray:
+        """Whatever `embed` takes -> (n, channel, time) in the units that the encoder knows, NaN for missing."""
         panel = as_panel(X)
+        if len(panel.channels) != len(
+            self.data.channels
+        ):  # the channels of the plan, with the calendar of the data's clock
+            panel = columns(panel, self.plan.data.channels, self.plan.data.calendar and panel.timestamps is not None)
         check_channels(panel, self.data.channels)
-        return self._embed(self.scaler.transform(panel.values), pool, batch_size)
+        return self.scaler.transform(panel.values)
+
+    def inputs(self, scaled: np.ndarray) -> np.ndarray:
+        """What `scaled` gives -> what the encoder sees: where channels are independent, (n * channel, 1 + calendar, time)."""
+        return apart(scaled, self.data.channels) if self.plan.data.independent else scaled
+
+    def _embed(self, scaled: np.ndarray, pool: str | None, batch_size: int) -> np.ndarray:
+        made = self._embed_inputs(self.inputs(scaled), pool, batch_size)
+        return made.reshape(len(scaled), -1, *made.shape[2:])
 
     @torch.inference_mode()
-    def _embed(self, values: np.ndarray, pool: str | None, batch_size: int) -> np.ndarray:
+    def _embed_inputs(self, values: np.ndarray, pool: str | None, batch_size: int) -> np.ndarray:
         parameter = next(self.encoder.parameters())
         n, _, time = values.shape
         first, last = _span(values)
@@ -196,7 +218,7 @@ def load(path: str | Path) -> Model:
     except (KeyError, TypeError) as error:
         raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
     with randomness.seeded(made.seed, randomness.WEIGHTS):
-        encoder = made.encoder.build(len(data.channels), data.length)
+        encoder = made.encoder.build(len(inputs(data.channels, made.data.independent)), data.length)
     weights, _ = checkpoint.load(folder / "weights.safetensors")
     try:
         encoder.load_state_dict(weights)
@@ -230,7 +252,8 @@ def load(path: str | Path) -> Model:
 def untrained(model: Model, seed: int) -> Model:
     """The same model with random weights that never saw data: the baseline beside every learned number."""
     with randomness.seeded(seed, randomness.WEIGHTS):
-        encoder = model.plan.encoder.build(len(model.data.channels), model.data.length)
+        seen = inputs(model.data.channels, model.plan.data.independent)
+        encoder = model.plan.encoder.build(len(seen), model.data.length)
     return replace(model, encoder=encoder.eval(), history=[], results=[])
 
 

@@ -23,6 +23,9 @@ class DataPlan:
 
     name:      a data set of the catalogue (`tsrep datasets`), or a file: .csv, .parquet, .ts, .npz, .npy. None: data from memory.
     stream:    which stream, where the data has several.
+    channels:  which channels, in this order. None: all.
+    calendar:  add the calendar of the clock as seven channels: minute, hour, day of week, day, day of year, month, week.
+    independent: every channel is a series of its own, all of them embedded by one encoder of one channel.
     window:    steps of a window; longer series become several windows. None: whole series, those over 3000 steps in equal parts.
     hop:       steps from one window to the next. None: the window's length.
     normalise: scale every channel to mean 0 and deviation 1 of the training part.
@@ -30,6 +33,9 @@ class DataPlan:
 
     name: str | None = None
     stream: str | None = None
+    channels: tuple[str, ...] | None = None
+    calendar: bool = False
+    independent: bool = False
     window: Annotated[int, Gt(1)] | None = None
     hop: Annotated[int, Gt(0)] | None = None
     normalise: bool = True
