@@ -27,7 +27,13 @@ from tsrep.series import STREAM, Series
 from tsrep.training import Training, train
 
 SIZES = (3, 2)
-METHODS = {"simclr": {"name": "simclr", "projection": 8}, "ts2vec": {"name": "ts2vec"}}
+LEARNED_VIEW = {"name": "autotcl", "hidden": 6, "features": 4, "segments": 5, "ramp": 0, "consistency": 1.0}
+METHODS = {
+    "simclr": {"name": "simclr", "projection": 8},
+    "ts2vec": {"name": "ts2vec"},
+    "autotcl": LEARNED_VIEW,
+    "autotcl_official": {**LEARNED_VIEW, "compat": "official"},
+}
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12, "dropout": 0.0}
 BATCHES = {"even": (6, False), "uneven": (7, False), "ragged": (7, True)}
 CASES = [(method, batch) for method in METHODS for batch in BATCHES]
@@ -75,15 +81,19 @@ class Deaf:
 def gradients(
     name: str, batch: str, world: tsrep.World, spoil: Callable[[Gather], Gather] = lambda g: g
 ) -> dict[str, Tensor]:
-    """Summed loss and gradients of one step; the views are drawn for the joined batch and dealt out."""
+    """Summed loss and gradients of one step of all phases; the views are drawn for the joined batch and dealt out."""
     n, ragged = BATCHES[batch]
     method = method_of(name)
-    joined = method.view({STREAM: made(n, ragged)}, torch.Generator().manual_seed(1))
-    mine = {side: view.rows(world.share(n)) for side, view in joined.items()}
-    loss, _, _ = method.loss(method.phases[0], mine, method.embed(mine), spoil(world.gather(n)))
-    loss.backward()
-    world.sum_gradients(method.phases[0].parameters())
-    return {"loss": world.sum(loss)} | {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
+    total = torch.zeros((), dtype=torch.float64)
+    for phase in method.phases:
+        with method.only(phase):
+            joined = method.view({STREAM: made(n, ragged)}, torch.Generator().manual_seed(1))
+            mine = {side: view.rows(world.share(n)) for side, view in joined.items()}
+            loss, _, _ = method.loss(phase, mine, method.embed(phase.embedded(mine)), spoil(world.gather(n)))
+        loss.backward()
+        world.sum_gradients(phase.parameters())
+        total += world.sum(loss)
+    return {"loss": total} | {key: p.grad for key, p in method.named_parameters() if p.grad is not None}
 
 
 def trained(

@@ -25,6 +25,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "dilated": {"hidden": 8, "depth": 3, "features": 12},
     "causal": {"hidden": 8, "depth": 3, "features": 12},
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 12, "patch": 4, "stride": 4},
+    "trend": {"hidden": 8, "depth": 2, "width": 8, "features": 12, "kernels": 8},
 }
 METHODS = sorted(registry.choices("methods"))
 N, CHANNELS, TIME = 12, 3, 20
@@ -46,9 +47,10 @@ def method_of(method: str, encoder: str = "dilated", seed: int = 0) -> Method:
 
 
 def loss_of(method: Method, series: Series, seed: int = 0) -> Tensor:
-    """Loss of the first phase, as the loop takes it."""
+    """Loss of all phases, as the loop takes it."""
     views = method.view({STREAM: series}, randomness.generator(seed, randomness.VIEWS, 0, 0))
-    return method.loss(method.phases[0], views, method.embed(views), Alone())[0]
+    losses = [method.loss(phase, views, method.embed(phase.embedded(views)), Alone())[0] for phase in method.phases]
+    return torch.stack(losses).sum()
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -179,7 +181,7 @@ def test_choices_are_named_after_their_files() -> None:
         files = {p.stem for p in (rooms / room).glob("*.py")} - {"__init__"}
         assert set(registry.choices(room)) <= files
     assert {"simclr", "ts2vec"} <= set(METHODS)
-    assert {"dilated", "causal", "patch", "tsai"} <= set(registry.choices("encoders"))
+    assert {"dilated", "causal", "patch", "trend", "tsai"} <= set(registry.choices("encoders"))
 
 
 def test_an_argument_in_brackets_is_the_first_field() -> None:

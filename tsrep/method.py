@@ -133,11 +133,12 @@ class Method(nn.Module):
         if not any(phase.every == 1 for phase in phases):
             raise ValueError(f"expected a phase of method '{name}' that runs in every step, got none")
         self.name, self.view, self.encoder, self.head, self.phases = name, view, encoder, head, phases
-        parts = [view] if isinstance(view, nn.Module) else []
+        parts: list[nn.Module] = []  # a view that is a module is held as `view`, a second name would save it twice
         for phase in phases:
             parts += [m for term in phase.terms.values() if isinstance(term, Term) for m in term.modules()]
             parts += [term for term in phase.terms.values() if isinstance(term, nn.Module)]
-        known = {m for part in (encoder, head, *parts) if part is not None for m in part.modules()}
+        held = [part for part in (view, encoder, head, *parts) if isinstance(part, nn.Module)]
+        known = {m for part in held for m in part.modules()}
         parts += [m for phase in phases for m in phase.moves if m not in known]
         self.parts = nn.ModuleList(dict.fromkeys(parts))
 
@@ -166,9 +167,9 @@ class Method(nn.Module):
                 module.train()
 
     def embed(self, views: Views) -> dict[str, Embedding]:
-        """Views -> embeddings. Views of one length go through the encoder together."""
+        """Views -> embeddings. Views of one length go through the encoder together, unless a gradient is wanted of one alone."""
         names = list(views)
-        alike = len({(v.length, v.channels) for v in views.values()}) == 1
+        alike = len({(v.length, v.channels, v.values.requires_grad) for v in views.values()}) == 1
         if len(names) == 2 and alike:
             joined = self._embed(views[names[0]].cat(views[names[1]]))
             n = len(views[names[0]])
