@@ -54,7 +54,7 @@ def test_embeddings_have_the_promised_shapes(encoder: PatchEncoder) -> None:
     embedding = encoder(series)
     assert embedding.steps.shape == (6, 12, 24)
     assert embedding.pooled.shape == (6, encoder.features)
-    assert encoder.features == {"last-flat": 6 * 12, "flat-overlap": 8 * 12}.get(name_of(encoder), 12)
+    assert encoder.features == {"last-flat": 6 * 16, "flat-overlap": 8 * 16}.get(name_of(encoder), 12)
     assert embedding.series is series
     assert embedding.steps.isfinite().all()
     assert embedding.pooled.std(dim=0).min() > 1e-3
@@ -224,8 +224,9 @@ def test_normalising_takes_level_and_scale_from_each_channel_over_what_was_obser
     for row, channel in [(i, c) for i in range(6) for c in range(3)]:
         seen = series.observed[row, channel]
         values = x[row, channel][seen]
-        centre = values.mean() if by == "window" else values[-1]
-        expected = (values - centre) / (values.var(unbiased=False) + 0.01).sqrt()
+        expected = values - values[-1]
+        if by == "window":
+            expected = (values - values.mean()) / (values.var(unbiased=False) + 0.01).sqrt()
         torch.testing.assert_close(found[row, channel][seen], expected)
         assert (found[row, channel][~seen] == 0).all()
     assert not series.observed.all()
@@ -257,9 +258,10 @@ def test_flat_places_hold_the_embeddings_of_patches_with_the_last_at_the_end() -
     encoder = encoder_of(dataclasses.replace(SMALL, pool="flat", between="nearest"))
     for length, patches in ((24, 6), (22, 6), (9, 3), (1, 1)):
         embedding = encoder(Series.of(torch.randn(2, 3, length)))
-        places = embedding.pooled.unflatten(1, (6, 12))
+        places = embedding.pooled.unflatten(1, (6, 16))
         assert (places[:, : 6 - patches] == 0).all()
-        torch.testing.assert_close(places[:, 6 - patches :].mT, embedding.steps[:, :, ::4])
+        tokens = encoder.out(encoder.norm(places[:, 6 - patches :]))
+        torch.testing.assert_close(tokens.mT, embedding.steps[:, :, ::4])
 
 
 def test_flat_takes_the_patches_of_each_row_to_its_own_end() -> None:

@@ -38,17 +38,17 @@ class Patch:
     features: width of the embedding.
     dropout:  of tokens, attention weights and layers, while training.
     pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token; or "flat",
-              their embeddings one after another (patches * features numbers), the last patch last: as TimeDRL reads its
-              encoder to forecast. A series shorter than the training windows leaves the first places zero.
+              the tokens one after another (patches * hidden numbers), the last patch last, much as TimeDRL reads its
+              encoder to forecast: before the last normalisation, which would take how large the window is. A series
+              shorter than the training windows leaves the first places zero.
     between:  step embeddings from patch embeddings: "linear" between the centres of patches, or the "nearest" one.
     causal:   the embedding of a step sees no later step: attention looks back only, and a step takes the newest patch
               that is complete, so it lags by up to `stride` - 1 steps; `between` must be "nearest", `pool` not "cls".
               The pooled embedding sees the whole series; one more patch takes the steps after the last complete one.
-    normalise: what each window is freed of, channel by channel over its observed steps, before it is cut into patches: "none",
-              "window" its mean, or "last" its last observed value, both then divided by its deviation s = sqrt(variance + 0.01)
-              (values are in units of the training deviation; the floor keeps a flat window flat). Kim et al. (RevIN),
-              ICLR 2022, without the affine map. The level and the scale are lost on purpose: what forecasts from the embedding
-              adds them again.
+    normalise: what each window is freed of, channel by channel over its observed steps, before it is cut into patches: "none";
+              "last", its last observed value; "window", its mean and its deviation s = sqrt(variance + 0.01), as in RevIN (Kim
+              et al., ICLR 2022) without the affine map (values are in units of the training deviation; the floor keeps a
+              flat window flat). What is lost, is lost on purpose: what forecasts from the embedding adds it again.
     """
 
     patch: Annotated[int, Gt(0)] = 8
@@ -98,7 +98,7 @@ class PatchEncoder(nn.Module):
         self.channels, self.length, self.causal = channels, length, config.causal
         self.config = config
         self.places = int(self._number(length)) if config.pool == "flat" else 1
-        self.features = self.places * config.features
+        self.features = self.places * config.hidden if config.pool == "flat" else config.features
         self.token = nn.Linear(channels * (config.patch + 1), config.hidden)
         self.cls = nn.Parameter(0.02 * torch.randn(config.hidden)) if config.pool == "cls" else None
         self.dropout = nn.Dropout(config.dropout)
@@ -121,11 +121,12 @@ class PatchEncoder(nn.Module):
         n = tokens.shape[1]
         # A series without any step keeps its first patch, so that no softmax is taken over nothing.
         inside = torch.arange(n, device=tokens.device) < self._number(count)[:, None]
-        tokens = self.norm(self._attend(tokens, inside))
+        mixed = self._attend(tokens, inside)
+        tokens = self.norm(mixed)
         if self.cls is not None:
             pooled, tokens = self.out(tokens[:, 0]), tokens[:, 1:]
         elif self.config.pool == "flat":
-            pooled = flat(self.out(tokens), inside, self.places)
+            pooled = flat(mixed, inside, self.places)
         else:
             pooled = POOLS[self.config.pool](self.out(tokens).mT, inside)
         time = torch.arange(series.length, device=begin.device) - begin[:, None]
@@ -213,21 +214,22 @@ def positions(n: int, width: int, device: torch.device | None = None) -> Tensor:
 
 
 def normalised(values: Tensor, observed: Tensor, by: str) -> Tensor:
-    """(x − centre) / sqrt(variance + 0.01) of each window and channel over its observed steps, zero where nothing was
-    observed; the centre is the mean ("window") or the last observed value ("last"). (batch, channel, time) -> the same."""
+    """Each window and channel without its last observed value ("last"), or (x − mean) / sqrt(variance + 0.01) over its observed
+    steps ("window"); zero where nothing was observed. (batch, channel, time) -> the same."""
     if by == "none":
         return values
     seen = observed.to(values.dtype)
+    if by == "last":
+        newest = observed.shape[2] - 1 - observed.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)
+        return (values - values.gather(2, newest)) * seen
     number = seen.sum(dim=2, keepdim=True).clamp(min=1)
     mean = (values * seen).sum(dim=2, keepdim=True) / number
     deviation = (((values - mean) * seen).square().sum(dim=2, keepdim=True) / number + FLOOR).sqrt()
-    newest = observed.shape[2] - 1 - observed.flip(2).to(torch.uint8).argmax(dim=2, keepdim=True)
-    centre = mean if by == "window" else values.gather(2, newest)
-    return (values - centre) * seen / deviation
+    return (values - mean) * seen / deviation
 
 
 def flat(tokens: Tensor, inside: Tensor, places: int) -> Tensor:
-    """Embeddings of patches one after another, those of a shorter series in the last places and zeros in the first:
+    """Tokens of patches one after another, those of a shorter series in the last places and zeros in the first:
     (batch, n, feature), (batch, n) bool -> (batch, places * feature). What ends the window has one place, however long it is."""
     patch = torch.arange(places, device=tokens.device) - (places - inside.sum(dim=1))[:, None]
     rows = _take(tokens, patch.clamp(min=0)) * (patch >= 0)[:, :, None].to(tokens.dtype)
