@@ -114,6 +114,66 @@ def test_fit_embed_evaluate_resume(run: Run, table: Path, tmp_path: Path) -> Non
     assert (out / "weights.safetensors").read_bytes() == before
 
 
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One long series: 900 hours of two channels."""
+    rng = np.random.default_rng(0)
+    stamps = pd.date_range("2024-01-01", periods=900, freq="h")
+    day = np.sin(2 * np.pi * stamps.hour / 24)
+    path = tmp_path_factory.mktemp("data") / "two hours.csv"
+    noise = 0.2 * rng.standard_normal((2, 900))
+    pd.DataFrame({"id": 0, "timestamp": stamps, "load": day + noise[0], "oil": day + noise[1]}).to_csv(
+        path, index=False
+    )
+    return path
+
+
+def test_fit_and_forecast(run: Run, hours: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    told = run(
+        "fit", *TINY, "encoder.pool=last", "data.window=40", "--encoder", "causal", "--data", hours, "--out", out
+    )
+    assert told.code == 0, told.err
+    words = ("evaluate", out, hours, "--task", "forecast", "--horizons", "6, 12", "--lags", "30")
+    told = run(*words)
+    assert told.code == 0, told.err
+    assert "trained again on the training part" in told.err
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in told.out.splitlines() if line.startswith("│")]
+    assert [row[:3] for row in rows] == [
+        ["ts2vec", "causal", "embedding"],
+        ["ts2vec", "causal", "both"],
+        ["random encoder", "causal", "embedding"],
+        ["random encoder", "causal", "both"],
+        ["last value", "none", "none"],
+        ["seasonal naive", "none", "none"],
+        ["ridge on raw lags", "none", "lags"],
+    ]
+    assert "validation" not in told.out
+    numbers = pd.read_csv(out / "evaluation" / "two-hours-forecast-multivariate.csv")
+    lags = numbers.query("method == 'ridge on raw lags'").set_index(["metric", "horizon"])["value"]
+    wanted = [("mse", "6"), ("mse", "12"), ("mse", "mean"), ("mae", "mean")]
+    assert rows[-1][3:7] == [f"{lags[key]:.3f}" for key in wanted]
+    assert set(numbers["metric"]) == {"mse", "mae", "validation"}
+    drawn = {p.name for p in (out / "evaluation" / "two-hours-forecast-multivariate").iterdir()}
+    assert {"forecasts.png", "horizons.png", "curves.png"} <= drawn
+    assert "| two hours | forecast, multivariate | ts2vec | both | mse |" in (out / "README.md").read_text()
+    assert len(tsrep.load(out).results) == len(numbers)
+
+    before = (out / "README.md").read_bytes()
+    for wrong, said in (
+        (["--horizons", "6,x"], "whole number after --horizons, got 'x'"),
+        (["--horizons", "6,200"], "shorter horizon"),
+        (["--head", "joined"], "kind of the head to be one of independent, joint"),
+        (["--centre", "mean"], "centre of the head"),
+        (["--features", "embeding"], "did you mean 'embedding'"),
+        (["--seeds", "0"], "at least one seed"),
+    ):
+        told = run(*words, *wrong)
+        assert (told.code, told.out) == (2, "")
+        assert said in told.err and told.err.startswith("error: ") and told.err.count("\n") == 1
+    assert (out / "README.md").read_bytes() == before
+
+
 @pytest.mark.parametrize("ending", ["csv", "npy"])
 def test_embeddings_go_to_other_files_too(ending: str, run: Run, trained: Path, table: Path, tmp_path: Path) -> None:
     path = tmp_path / f"e.{ending}"

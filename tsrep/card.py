@@ -71,10 +71,11 @@ def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:
 
 
 def _table(results: Sequence[Mapping[str, Any]]) -> str:
-    """One line for each method and probe, the mean over seeds with its standard deviation."""
+    """One line for each method and probe, the mean over seeds with its standard deviation; of forecasts the mean over horizons."""
     import pandas as pd
 
-    frame = pd.DataFrame(results)
+    frame = pd.DataFrame([line for line in results if _told(line)])
+    ahead = dict.fromkeys(str(line["horizon"]) for line in results if line.get("horizon") not in (None, "", "mean"))
     keys = ["dataset", "setting", "method", "features", "metric"]
     told = frame.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
     lines = ["| " + " | ".join([*keys, "value", "seeds"]) + " |", "|" + " --- |" * (len(keys) + 2)]
@@ -83,7 +84,17 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             "| " + " | ".join(str(row[key]) for key in keys) + f" | {row['mean']:.3f}{spread} | {row['count']} |"
         )
+    if ahead:
+        lines.append(
+            f"\nErrors of forecasts are means over the horizons ({', '.join(ahead)} steps), in units of the training part's deviation."
+        )
     return "\n".join(lines)
+
+
+def _told(line: Mapping[str, Any]) -> bool:
+    """Whether a result has a place on the card: all but single horizons, and what is no error on the test part."""
+    horizon = line.get("horizon")
+    return horizon in (None, "") or (horizon == "mean" and line["metric"] in ("mse", "mae"))
 
 
 def _first_paragraphs(kind: type) -> str:

@@ -29,7 +29,7 @@ def fit(
     what: Override = None,
     data: Annotated[str | None, typer.Option(help="Data set of the catalogue, or a file.")] = None,
     method: Annotated[str | None, typer.Option(help="See `tsrep methods`.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, tsai(NAME).")] = None,
+    encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, trend, tsai(NAME).")] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes on a Ray cluster; 0: this process, without Ray.")
@@ -148,6 +148,25 @@ def evaluate(
         shown = found.table
     report.show(shown, f"{task} on {data}")
     _say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
+
+
+@app.command()
+def show(
+    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
+    out: Annotated[Path | None, typer.Option(help="Folder of the pictures; the model's folder/pictures.")] = None,
+) -> None:
+    """What a model learned: its training, and the series, mask and view of a few windows where its view is learned."""
+    from tsrep import pictures
+    from tsrep.model import load
+
+    loaded = load(model)
+    folder = out or (Path(model) / "pictures" if Path(model).is_dir() else Path("pictures"))
+    _say(repr(loaded))
+    if loaded.history:
+        last = {name: value for name, value in loaded.history[-1].items() if name not in ("step", "rank_of")}
+        _say(f"after {int(loaded.history[-1]['step'])} steps: " + ", ".join(f"{k} {v:.4g}" for k, v in last.items()))
+    for path in pictures.write(pictures.of_training(loaded), folder):
+        typer.echo(path)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

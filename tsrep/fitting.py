@@ -212,8 +212,9 @@ def learn(
 
     stopping: asked after every step; True saves and raises Interrupted, as a signal does.
     """
+    method = build(plan, prepared.shape)
     encoder, history = train(
-        build(plan, prepared.shape),
+        method,
         prepared.train,
         plan.training,
         seed=plan.seed,
@@ -226,7 +227,10 @@ def learn(
         stopping=stopping,
     )
     encoder = encoder.to(device="cpu", dtype=torch.float32)
-    return Model(encoder, plan, prepared.scaler, prepared.described, prepared.check, history)
+    learned = (
+        method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None
+    )
+    return Model(encoder, plan, prepared.scaler, prepared.described, prepared.check, history, view=learned)
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Model:

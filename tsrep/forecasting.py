@@ -15,6 +15,7 @@ from tsrep import registry
 from tsrep.data import catalogue
 from tsrep.data.columns import CALENDAR, clock, columns
 from tsrep.data.fingerprint import fingerprint
+from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
 from tsrep.data.scaling import Scaler
@@ -113,30 +114,42 @@ def forecast(
     """Measure how well the steps to come are read off frozen embeddings of the steps before; see `tsrep.evaluation.forecast`.
 
     data:     name of a data set of the catalogue; a `Dataset` with a validation part; or one long series, cut in 60, 20 and 20 % by
-              time. The channels that the model was trained on are forecast.
+              time. The channels that the model was trained on are forecast, the calendar apart. A model that was trained on all of
+              the data is trained again on the training part: the test part stays unseen.
     horizons: steps ahead; None: those of the literature (hourly 24, 48, 168, 336, 720; quarters of an hour 24, 48, 96, 288, 672).
     features: what the head reads: embedding, lags, both.
     seeds:    with more than one the model is trained again under each further seed.
-    Raises InputError for data that is no single long series without gaps, or too short for a horizon.
+    progress: is told what is going on.
+    Raises InputError, before anything is trained, for data that is no single long series without gaps, or too short for a horizon.
     """
     for name in features:
         if name not in FEATURES:
             raise InputError(f"unknown features '{name}'; {nearest(name, FEATURES)}")
-    given = _given(data)
-    training = columns(given.train, model.plan.data.channels, False)
+    if seeds < 1:
+        raise InputError(f"expected at least one seed, got {seeds}")
     own = tuple(name for name in model.data.channels if name not in CALENDAR)
+    given = _given(data, own)
     whole = _joined(given.train, given.validation, given.test)
-    values = Scaler.fit(training).transform(columns(whole, own, False).values)[0].astype(np.float64)
+    seen = columns(whole, model.plan.data.channels, model.plan.data.calendar)  # by the encoder
+    check_channels(seen, model.data.channels)
     first, second = given.train.length, given.train.length + given.validation.length
+    scaler = Scaler.fit(columns(given.train, own, False))
+    values = scaler.transform(columns(seen, own, False).values)[0].astype(np.float64)
     task = Task(values, (first, second, whole.length))
-    wanted = tuple(horizons) if horizons else HORIZONS["quarters" if whole.rate and whole.rate > 1 / 1000 else "hours"]
+    clock_of = _calendar(whole, first)
+    if head.calendar and clock_of is None:
+        raise InputError(
+            "expected a clock to take the calendar of the head from (a column timestamp), the data has none; set calendar=False"
+        )
+    wanted = _horizons(horizons, whole.rate)
     for horizon in wanted:
-        if horizon < 1:
-            raise InputError(f"expected horizons of at least one step, got {horizon}")
-        for part in (1, 2):
-            task.steps(part, horizon)
-    again = given.whole is not None and fingerprint(windowed(given.whole, model.plan.data)) == model.data.fingerprint
-    same = again or fingerprint(windowed(given.train, model.plan.data)) == model.data.fingerprint
+        for part, earliest in enumerate((max(DROPPED, head.lags - 1), 0, 0)):  # ridge on raw lags is always fitted
+            task.steps(part, horizon, earliest)
+    if whole.timestamps is not None and whole.rate is None:
+        progress("the clock of the data is not regular; every row is taken as one step")
+    named = isinstance(data, str | Path) and str(data) == model.plan.data.name
+    again = _learned_from(model, whole) or (given.cut and named)  # by name too: a file may have grown since
+    same = again or named or _learned_from(model, given.train)
     if seeds > 1 and not same:
         raise InputError(
             "expected the data that the model was trained on to train under further seeds, got other data; take one seed"
@@ -145,20 +158,21 @@ def forecast(
         progress(
             "the model was trained on all of this data; it is trained again on the training part, so that the test part is unseen"
         )
-    told = _Teller(task, head, frame(task.values, head.centre, head.lags), _calendar(whole, first), wanted)
+    told = _Teller(task, head, frame(task.values, head.centre, head.lags), clock_of, wanted)
+    read = [kind for kind in features if kind != "lags"]
     method, encoder = (
         registry.name_of(*what) for what in (("methods", model.plan.method), ("encoders", model.plan.encoder))
     )
-    for seed in range(model.plan.seed, model.plan.seed + seeds):
+    for seed in range(model.plan.seed, model.plan.seed + seeds) if read else ():
         trained = run(anew(model.plan, seed), given.train) if again or seed != model.plan.seed else model
-        for name, one in ((method, trained), (RANDOM, untrained(model, seed))):
+        # The random encoder is that of the model that is measured: its scaling and its window know the training part alone.
+        for name, one in ((method, trained), (RANDOM, untrained(trained, seed))):
             progress(f"seed {seed}: {name}")
             begin = time.perf_counter()
-            embedded = _embedded(one, whole, head)
+            embedded = _embedded(one, seen, head)
             took = time.perf_counter() - begin
-            for kind in features:
-                if kind != "lags":
-                    told.ridge(name, encoder, kind, seed, embedded, took)
+            for kind in read:
+                told.ridge(name, encoder, kind, seed, embedded, took)
     progress("baselines")
     told.baselines(model.plan.seed, whole.rate)
     setting = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}"
@@ -201,7 +215,7 @@ class _Teller:
         """Forecasts without learning, and ridge on raw lags: each channel by itself, centred on its last value."""
         self._add([last_value(self.task, h) for h in self.horizons], method=LAST, seed=seed)
         day = round(86400 * rate) if rate else 0
-        if day > 1:
+        if 1 < day <= self.task.ends[1]:  # else there is no day before the test part to repeat
             self._add([seasonal_naive(self.task, h, day) for h in self.horizons], method=SEASON, seed=seed)
         plain = _Teller(self.task, replace(self.head, kind="independent", centre="last"), frame(self.task.values, "last", 1),
                         self.calendar, self.horizons)  # fmt: skip
@@ -240,28 +254,59 @@ class _Teller:
 
 @dataclass(frozen=True)
 class _Given:
-    """Parts that follow one another, and the whole that they were cut from if that was done here."""
+    """Parts that follow one another. cut: whether they were cut here, from one series."""
 
     name: str
     train: Panel
     validation: Panel
     test: Panel
-    whole: Panel | None = None
+    cut: bool = False
 
 
-def _given(data: Any) -> _Given:
+def _given(data: Any, own: tuple[str, ...]) -> _Given:
+    """own: channels of the model without the calendar."""
     name = ""
     if isinstance(data, str | Path):
         name = Path(data).stem
         data = catalogue.load(str(data)) if str(data) in catalogue.names() or not Path(data).suffix else as_panel(data)
     if hasattr(data, "train") and hasattr(data, "test"):
-        if data.validation is None:
-            raise InputError(f"expected data with a validation part to choose penalties on, '{data.name}' has none")
-        return _Given(str(data.name), _single(data.train), _single(data.validation), _single(data.test))
-    whole = _single(as_panel(data))
+        name = str(getattr(data, "name", ""))
+        if getattr(data, "validation", None) is None:
+            raise InputError(
+                f"expected data with a validation part to choose penalties on, '{name}' has none; give it as one long "
+                "series to have it cut in three"
+            )
+        train, validation, test = (_called(_single(part), own) for part in (data.train, data.validation, data.test))
+        return _Given(name, train, validation, test)
+    whole = _called(_single(as_panel(data)), own)
     ends = np.cumsum([round(share * whole.length) for share in SHARES[:2]]).tolist()
     train, validation, test = (_cut(whole, *span) for span in ((0, ends[0]), (*ends,), (ends[1], whole.length)))
-    return _Given(name, train, validation, test, whole)
+    return _Given(name, train, validation, test, cut=True)
+
+
+def _called(panel: Panel, own: tuple[str, ...]) -> Panel:
+    """The panel with the channel names of the model where either has none but channel_0, channel_1, …: those fit any."""
+    bare = tuple(f"channel_{i}" for i in range(len(own)))
+    fits = len(panel.channels) == len(own) and bare in (panel.channels, own)
+    return replace(panel, channels=own) if fits else panel
+
+
+def _horizons(given: Sequence[int] | None, rate: float | None) -> tuple[int, ...]:
+    wanted = HORIZONS["quarters" if rate and rate > 1 / 1000 else "hours"] if given is None else tuple(given)
+    for horizon in wanted:
+        if isinstance(horizon, bool) or not isinstance(horizon, int | np.integer) or horizon < 1:
+            raise InputError(f"expected horizons in whole steps, at least one, got {horizon}")
+    if not wanted:
+        raise InputError("expected at least one horizon, got none")
+    return tuple(dict.fromkeys(int(horizon) for horizon in wanted))
+
+
+def _learned_from(model: Model, panel: Panel) -> bool:
+    """Whether these are the data that the model was trained on."""
+    try:
+        return fingerprint(windowed(panel, model.plan.data)) == model.data.fingerprint
+    except InputError:  # what does not hold one window of the plan was not what it was carried out on
+        return False
 
 
 def _single(panel: Panel) -> Panel:
@@ -278,9 +323,15 @@ def _cut(panel: Panel, begin: int, end: int) -> Panel:
 
 
 def _joined(*parts: Panel) -> Panel:
-    """One series of parts that follow one another."""
+    """One series of parts that follow one another. InputError where their clocks or channels say that they do not."""
+    for part in parts[1:]:
+        check_channels(part, parts[0].channels)
     clocks = [part.timestamps for part in parts if part.timestamps is not None]
     stamps = np.concatenate(clocks, axis=1) if len(clocks) == len(parts) else None
+    if stamps is not None and not (np.diff(stamps[0]) > 0).all():
+        raise InputError(
+            "expected training, validation and test part to follow one another in time, the clock goes back between two steps"
+        )
     return Panel(
         np.concatenate([part.values for part in parts], axis=2), parts[0].channels, parts[0].rate, timestamps=stamps
     )
@@ -295,10 +346,10 @@ def _calendar(panel: Panel, end: int) -> np.ndarray | None:
     return np.ascontiguousarray(((told - middle) / np.where(spread > 0, spread, 1)).T.astype(np.float32))
 
 
-def _embedded(model: Model, whole: Panel, head: Head) -> list[np.ndarray]:
+def _embedded(model: Model, seen: Panel, head: Head) -> list[np.ndarray]:
     """(time, feature) for each channel that is forecast: the same array where the model embeds them together."""
     flat = getattr(model.plan.encoder, "pool", None) == "flat"
     read = ("pooled" if flat else "last") if head.read == "auto" else head.read
-    made = at_each_step(model.encoder, model.inputs(model.scaled(whole)), model.data.length, read)
+    made = at_each_step(model.encoder, model.inputs(model.scaled(seen)), model.data.length, read)
     each = [np.ascontiguousarray(one.T) for one in made]
     return each if model.plan.data.independent else each * len([c for c in model.data.channels if c not in CALENDAR])

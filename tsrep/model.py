@@ -21,6 +21,7 @@ from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
+from tsrep.method import DataShape
 from tsrep.plan import Plan
 from tsrep.series import POOLS, Series
 
@@ -29,6 +30,9 @@ CHUNK = 32
 
 FORMAT = 1
 FILES = ("plan.yaml", "weights.safetensors", "data.json", "check.safetensors", "README.md")
+VIEW = "view.safetensors"
+"""Weights of a learned view, where there is one."""
+
 TOLERANCE = 1e-4
 LARGEST = 2**20
 """Bytes of a text file of a model folder that are still parsed."""
@@ -63,6 +67,7 @@ class Model:
     check:   a few unscaled training windows (n, channel, time); `load` embeds them again.
     history: numbers of the training, a line for every few steps.
     results: lines of evaluation, shown by the card.
+    view:    the learned view it was trained with, to look at; None where the method learns none. Embedding does without it.
     """
 
     encoder: nn.Module
@@ -72,6 +77,7 @@ class Model:
     check: np.ndarray
     history: list[dict[str, float]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
+    view: nn.Module | None = None
 
     def __repr__(self) -> str:
         method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
@@ -175,6 +181,8 @@ class Model:
     def _write(self, folder: Path) -> None:
         (folder / "plan.yaml").write_text(plan.to_yaml(self.plan))
         checkpoint.save(folder / "weights.safetensors", self.encoder.state_dict(), {"format": FORMAT})
+        if self.view is not None:
+            checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
         described = asdict(self.data) | {"scaler": self.scaler.to_dict(), "format": FORMAT, "versions": versions()}
         described["weights"] = _sha256(folder / "weights.safetensors")
         (folder / "data.json").write_text(json.dumps(described, indent=1))
@@ -226,6 +234,7 @@ def load(path: str | Path) -> Model:
         raise InputError(
             f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
         ) from error
+    view = _view(made, data, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
     stored, _ = checkpoint.load(folder / "check.safetensors")
     if set(stored) != {"inputs", "embeddings"}:
         raise InputError(
@@ -239,6 +248,7 @@ def load(path: str | Path) -> Model:
         stored["inputs"].numpy(),
         _lines(folder / "history.jsonl"),
         _lines(folder / "results.jsonl"),
+        view,
     )
     _prove(model, stored["embeddings"].numpy(), path)
     # What the stored inputs are too short to reach is told by the file itself.
@@ -254,7 +264,7 @@ def untrained(model: Model, seed: int) -> Model:
     with randomness.seeded(seed, randomness.WEIGHTS):
         seen = inputs(model.data.channels, model.plan.data.independent)
         encoder = model.plan.encoder.build(len(seen), model.data.length)
-    return replace(model, encoder=encoder.eval(), history=[], results=[])
+    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None)
 
 
 def inputs_to_keep(panel: Panel, most: int = 4) -> np.ndarray:
@@ -287,6 +297,20 @@ def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
             f"the model in {path} does not give the embeddings that were stored with it (they differ by {difference:.2g}, "
             f"at most {TOLERANCE:g} was expected): weights or scaling were changed, or this machine computes differently"
         )
+
+
+def _view(made: Plan, data: Described, encoder: nn.Module, path: Path) -> nn.Module:
+    """The learned view of the plan's method, with the weights it was saved with."""
+    shape = DataShape(data.rows, inputs(data.channels, made.data.independent), data.length, data.rate)
+    view = made.method.build(encoder, shape).view
+    weights, _ = checkpoint.load(path)
+    if not isinstance(view, nn.Module):
+        raise InputError(f"expected no {VIEW} beside a method that learns no view, found {path}")
+    try:
+        view.load_state_dict(weights)
+    except RuntimeError as error:
+        raise InputError(f"expected the weights of the method's learned view in {path}: {error}") from error
+    return view.eval()
 
 
 def _sha256(path: Path) -> str:

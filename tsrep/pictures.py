@@ -1,4 +1,4 @@
-"""The pictures of a run, drawn where they are named: curves of the training, map and confusion of an evaluation."""
+"""The pictures of a run, drawn where they are named: curves of the training, map and confusion of an evaluation, forecasts."""
 
 from __future__ import annotations
 
@@ -7,22 +7,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
 from tsrep import registry
+from tsrep.data.columns import inputs
 from tsrep.evaluating import Evaluation
+from tsrep.forecasting import Forecasts
 from tsrep.model import Model
+from tsrep.series import Series
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def of_training(model: Model) -> dict[str, Figure]:
-    """name -> figure: how the loss and the collapse meter went. Nothing where there is no history."""
+    """name -> figure: how the loss and the collapse meter went, and what a learned view keeps of a few windows; of what there is."""
     from tsrep.plots.curves import curves
 
+    masks = {} if model.view is None else {"masks": _masks(model)}
     names = dict.fromkeys(name for line in model.history for name in line if name not in ("step", "rank_of", "rate"))
     if not names:
-        return {}
+        return masks
     told = {
         "loss/validation" if name == "validation" else name: (
             [line["step"] for line in model.history if name in line],
@@ -30,7 +35,7 @@ def of_training(model: Model) -> dict[str, Figure]:
         )
         for name in names
     }
-    return {"curves": curves(told, title=_title(model))}
+    return {"curves": curves(told, title=_title(model))} | masks
 
 
 def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
@@ -60,6 +65,25 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
     return figures
 
 
+def of_forecasts(model: Model, found: Forecasts) -> dict[str, Figure]:
+    """name -> figure: a few windows of the test part with what each method said of them, and the errors by horizon."""
+    from tsrep.plots.forecasts import forecasts, horizons
+
+    method = registry.name_of("methods", model.plan.method)
+    table = found.table[(found.table["metric"] == "mse") & (found.table["horizon"] != "mean")]
+    errors: dict[str, dict[int, list[float]]] = {}
+    for row in table.itertuples():
+        # Called as the examples are.
+        name = str(row.method) if row.encoder == "none" else f"{row.method}, {row.features}"
+        errors.setdefault(name, {}).setdefault(int(str(row.horizon)), []).append(float(str(row.value)))
+    ours = [name for name in errors if name.startswith(f"{method}, ")]
+    title = f"{_title(model)}: test part"
+    return {
+        "forecasts": forecasts(found.past, found.future, found.examples, highlight=ours, title=title),
+        "horizons": horizons(errors, highlight=ours, title=title),
+    }
+
+
 def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
     """A PNG for each figure; the files."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,6 +92,19 @@ def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
         paths.append(folder / f"{name}.png")
         figure.savefig(paths[-1], dpi=140)
     return paths
+
+
+def _masks(model: Model) -> Figure:
+    from tsrep.plots.masks import masks
+    from tsrep.views.learned import gates
+
+    series = Series.of(torch.from_numpy(model.inputs(model.scaled(model.check))))
+    kept, view = gates(model.view, series)  # type: ignore[arg-type]
+    missing = ~series.observed.numpy()
+    shown, seen = (np.where(missing, np.nan, values.numpy()) for values in (series.values, view))
+    channels = inputs(model.data.channels, model.plan.data.independent)
+    title = f"{_title(model)}: what the learned view keeps"
+    return masks(shown, kept.numpy(), seen, channels=channels, rate=model.data.rate, title=title)
 
 
 def _title(model: Model) -> str:

@@ -1,6 +1,7 @@
 """Comparison: published ranks and tests are met again, and the report says mean and spread."""
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 
 from tsrep.errors import InputError
 from tsrep.evaluation.compare import paired, ranks, summary, table
-from tsrep.evaluation.report import markdown, wide
+from tsrep.evaluation.report import markdown, show, wide
 from tsrep.evaluation.report import table as rich_table
 from tsrep.evaluation.tidy import tidy
 
@@ -128,6 +129,78 @@ def test_the_terminal_table_holds_the_same_numbers() -> None:
     console = Console(file=io.StringIO(), width=120)
     console.print(rich_table(results(), "Waves"))
     assert "0.910 ± 0.010" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def forecasts() -> pd.DataFrame:
+    """Two feature sets of a method under two seeds, and a baseline, at two horizons."""
+    rows = []
+    for method, features, seeds, errors in (
+        ("ts2vec", "embedding", 2, (0.2, 0.4)),
+        ("ts2vec", "both", 2, (0.1, 0.3)),
+        ("last value", "none", 1, (0.1, 0.9)),
+    ):
+        for seed in range(seeds):
+            for metric, factor in (("mse", 1.0), ("mae", 1.5), ("validation", 3.0)):
+                values = [factor * error + 0.01 * seed for error in errors]
+                about = {"method": method, "features": features, "seed": seed, "metric": metric, "seconds": 1.0}
+                told = [*zip((24, 720), values, strict=True), ("mean", sum(values) / 2)]
+                rows += [{**about, "horizon": horizon, "value": value} for horizon, value in told]
+    return tidy(rows, dataset="Waves", setting="forecast, univariate", encoder="none")
+
+
+def test_forecasts_have_a_row_each_and_a_column_for_each_horizon() -> None:
+    frame = forecasts().query("metric != 'validation'")
+    text = wide(frame)
+    assert text.columns.tolist() == [
+        "method", "features", "mse 24", "mse 720", "mean mse", "mean mae", "seeds", "seconds",
+    ]  # fmt: skip
+    assert text.iloc[0].tolist() == [
+        "ts2vec", "embedding", "0.205 ± 0.007", "0.405 ± 0.007", "0.305 ± 0.007", "0.455 ± 0.007", "2", "1.0",
+    ]  # fmt: skip
+    lines = markdown(frame).splitlines()
+    assert len(lines) == 2 + 3
+    assert lines[1] == "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |"
+    assert (
+        lines[3]
+        == "| ts2vec | both | 0.105 ± 0.007 | **0.305 ± 0.007** | **0.205 ± 0.007** | **0.305 ± 0.007** | 2 | 1.0 |"
+    )
+    assert lines[4] == "| last value | none | **0.100** | 0.900 | 0.500 | 0.750 | 1 | 1.0 |"
+
+
+def test_the_lower_validation_error_is_the_better_one() -> None:
+    text = markdown(forecasts())
+    assert "**0.605 ± 0.007**" in text  # mean validation of both
+    assert text.count("**") == 2 * 5
+
+
+def test_the_terminal_marks_the_lowest_error_and_is_not_cut_where_it_is_no_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = rich_table(forecasts())
+    assert [column.header for column in made.columns][:4] == ["method", "features", "mse\n24", "mse\n720"]
+    best = {column.header: [str(cell) for cell in column.cells if "[bold]" in str(cell)] for column in made.columns}
+    assert best["mse\n24"] == ["[bold]0.100[/bold]"]
+    assert best["mse\n720"] == ["[bold]0.305 ± 0.007[/bold]"]
+    assert best["method"] == best["features"] == []
+    monkeypatch.setenv("COLUMNS", "60")
+    show(forecasts(), "Waves")
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert "0.405 ± 0.007" in said
+
+
+def test_a_table_that_was_read_from_a_file_is_shown_alike(tmp_path: Path) -> None:
+    """Empty cells are NaN then, and whole horizons floats."""
+    for number, frame in enumerate((forecasts().query("horizon != 'mean' and metric == 'mse'"), results())):
+        path = tmp_path / f"{number}.csv"
+        frame.to_csv(path, index=False)
+        pd.testing.assert_frame_equal(wide(pd.read_csv(path)), wide(frame))
+    both = pd.concat([forecasts(), results()])
+    columns = wide(both).columns.tolist()
+    assert columns == [
+        "setting", "method", "encoder", "features", "mse 24", "mse 720", "mean mse", "mean mae", "mean validation", "accuracy",
+        "macro F1", "seeds", "seconds",
+    ]  # fmt: skip
 
 
 def test_a_frame_that_is_not_tidy_is_refused() -> None:

@@ -22,9 +22,12 @@ VALUE = "value"
 def columns(panel: Panel, channels: Sequence[str] | None, calendar: bool) -> Panel:
     """The panel with these channels (None: all) and then, if asked for, the calendar of its clock.
 
-    InputError for an unknown channel, and for a calendar where the panel has no clock.
+    InputError for an unknown or repeated channel, for none, and for a calendar where the panel has no clock or a channel of its own
+    is called like a part of the calendar.
     """
     if channels is not None:
+        if not channels or len(set(channels)) < len(channels):
+            raise InputError(f"expected at least one channel, each of them once, got {', '.join(channels) or 'none'}")
         for name in channels:
             if name not in panel.channels:
                 raise InputError(f"no channel '{name}' in the data; {nearest(name, panel.channels)}")
@@ -32,6 +35,11 @@ def columns(panel: Panel, channels: Sequence[str] | None, calendar: bool) -> Pan
         panel = replace(panel, values=panel.values[:, index], channels=tuple(channels))
     if not calendar or set(CALENDAR) <= set(panel.channels):
         return panel
+    for name in panel.channels:  # else it would be taken for the calendar's wherever channels are told apart by name
+        if name in CALENDAR:
+            raise InputError(
+                f"channel '{name}' of the data has the name of a part of the calendar; call it otherwise, or set data.calendar=false"
+            )
     if panel.timestamps is None:
         raise InputError(
             "expected a clock to take the calendar from (a column timestamp), the data has none; set data.calendar=false"

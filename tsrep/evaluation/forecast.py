@@ -56,9 +56,10 @@ class Task:
         steps = np.arange(begin, self.ends[part] - horizon)
         if not len(steps):
             names = ("training", "validation", "test")
+            cure = "a shorter horizon or, where they are many, fewer lags" if part == 0 else "a shorter horizon"
             raise InputError(
-                f"expected a {names[part]} part of more than {horizon} steps after step {begin}, it ends at {self.ends[part]}; take a "
-                "shorter horizon"
+                f"expected a {names[part]} part of more than {horizon} steps from step {begin} on, it ends at {self.ends[part]}; take "
+                f"{cure}"
             )
         return steps
 
@@ -103,13 +104,19 @@ def frame(values: np.ndarray, centre: Centre, lags: int) -> Frame:
         return Frame(np.zeros_like(values), one)
     if centre == "last":
         return Frame(values, one)
-    past = lagged(values, lags)
-    return Frame(past.mean(axis=2), np.sqrt(past.var(axis=2) + FLOOR))
+    past = [lagged(values[c : c + 1], lags) for c in range(len(values))]  # views: only one is ever laid out in memory
+    return Frame(
+        np.concatenate([one.mean(axis=2) for one in past]),
+        np.concatenate([np.sqrt(one.var(axis=2) + FLOOR) for one in past]),
+    )
 
 
 def centred_lags(values: np.ndarray, to: Frame, lags: int) -> np.ndarray:
     """(channel, time) -> (channel, time, lags) float32: the lags in the units of the frame."""
-    return np.asarray((lagged(values, lags) - to.centre[:, :, None]) / to.scale[:, :, None], np.float32)
+    out = np.empty((*values.shape, lags), np.float32)
+    for channel, past in enumerate(lagged(values, lags)):  # one in double precision at a time
+        out[channel] = (past - to.centre[channel][:, None]) / to.scale[channel][:, None]
+    return out
 
 
 class Ridge:
@@ -152,12 +159,12 @@ class Ridge:
         chosen = tuple(penalties[i] for i in score.argmin(axis=1))
         each = tuple(np.broadcast_to(chosen, len(sides)).tolist())
         fitted = Fitted(self.task, self.features, self.to, horizon, tuple(sides), each, Scores(0.0, 0.0, 0.0, chosen))
-        missed = [
-            torch.from_numpy(fitted(channel, test) - self.task.futures(channel, test, horizon))
-            for channel in range(len(sides))
-        ]
-        mse, mae = (sum(f(m).mean().item() for m in missed) / len(missed) for f in (torch.square, torch.abs))
-        return replace(fitted, scores=Scores(mse, mae, float(score.min(axis=1).mean()), chosen))
+        measured = []
+        for channel in range(len(sides)):
+            missed = fitted(channel, test) - self.task.futures(channel, test, horizon)
+            measured.append((np.square(missed).mean(), np.abs(missed).mean()))
+        mse, mae = np.array(measured).mean(axis=0)
+        return replace(fitted, scores=Scores(float(mse), float(mae), float(score.min(axis=1).mean()), chosen))
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ def log_results(run: str | Path, frame: pd.DataFrame, figures: Mapping[str, Figu
 
     run:     the model's folder, or its address such as models:/name@champion.
     frame:   tidy results (columns dataset, setting, method, features, seed, metric, value). The mean over seeds becomes the metric
-             "dataset/setting/method/features/metric", the table becomes results/dataset-setting.csv.
+             "dataset/setting/method/features/metric", of a forecast "…/metric/horizon"; the table becomes results/dataset-setting.csv.
     figures: name -> picture, becomes results/dataset-setting/name.png.
     """
     found = _run_of(str(run))
@@ -33,6 +33,11 @@ def log_results(run: str | Path, frame: pd.DataFrame, figures: Mapping[str, Figu
 
     store, run_id = found
     keys = ["dataset", "setting", "method", "features", "metric"]
+    if "horizon" in frame.columns:
+        frame = frame.assign(
+            horizon=frame["horizon"].fillna("")
+        )  # a table from a file: rows without a horizon would be dropped
+        keys.append("horizon")
     with told(store):
         try:
             store.client.get_run(run_id)
@@ -40,7 +45,7 @@ def log_results(run: str | Path, frame: pd.DataFrame, figures: Mapping[str, Figu
             return None
         means = frame.groupby(keys, sort=False)["value"].mean().reset_index()
         now = int(time.time() * 1000)
-        points = [Metric(key(*row[:-1]), row[-1], now, 0) for row in means.itertuples(index=False, name=None)]
+        points = [Metric(key(*map(str, row[:-1])), row[-1], now, 0) for row in means.itertuples(index=False, name=None)]
         for begin in range(0, len(points), 1000):
             store.client.log_batch(run_id, metrics=points[begin : begin + 1000])
         for names, part in frame.groupby(["dataset", "setting"], sort=False):
@@ -73,4 +78,4 @@ def _run_of(model: str) -> tuple[Store, str] | None:
 
 def _file(names: Iterable[object]) -> str:
     """Names as one file's name."""
-    return "-".join(re.sub(r"[^\w\-.]", "-", str(name)) for name in names if str(name)) or "results"
+    return "-".join(re.sub(r"[^\w\-.]+", "-", str(name)) for name in names if str(name)) or "results"
