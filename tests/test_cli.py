@@ -149,14 +149,14 @@ def test_fit_and_forecast(run: Run, hours: Path, tmp_path: Path) -> None:
         ["ridge on raw lags", "none", "lags"],
     ]
     assert "validation" not in told.out
-    numbers = pd.read_csv(out / "evaluation" / "two-hours-forecast-multivariate.csv")
+    numbers = pd.read_csv(out / "evaluation" / "two-hours-forecast-multivariate-lags-30.csv")
     lags = numbers.query("method == 'ridge on raw lags'").set_index(["metric", "horizon"])["value"]
     wanted = [("mse", "6"), ("mse", "12"), ("mse", "mean"), ("mae", "mean")]
     assert rows[-1][3:7] == [f"{lags[key]:.3f}" for key in wanted]
     assert set(numbers["metric"]) == {"mse", "mae", "validation"}
-    drawn = {p.name for p in (out / "evaluation" / "two-hours-forecast-multivariate").iterdir()}
+    drawn = {p.name for p in (out / "evaluation" / "two-hours-forecast-multivariate-lags-30").iterdir()}
     assert {"forecasts.png", "horizons.png", "curves.png"} <= drawn
-    assert "| two hours | forecast, multivariate | ts2vec | both | mse |" in (out / "README.md").read_text()
+    assert "| two hours | forecast, multivariate, lags=30 | ts2vec | both | mse |" in (out / "README.md").read_text()
     assert len(tsrep.load(out).results) == len(numbers)
 
     before = (out / "README.md").read_bytes()
@@ -303,3 +303,16 @@ def test_the_installed_program_speaks_like_the_library(trained: Path) -> None:
     assert told.returncode == 2
     assert told.stderr.startswith("error: expected the folder of a run")
     assert "Traceback" not in told.stderr
+
+
+def test_show_draws_what_a_learned_view_keeps(run: Run, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "masked"
+    assert run("fit", *TINY, "method=autotcl", "--data", table, "--out", out, "--quiet").code == 0
+    told = run("show", out)
+    assert told.code == 0, told.err
+    assert "autotcl" in told.err and "after 3 steps" in told.err and "sparsity" in told.err
+    pictures = [out / "pictures" / f"{name}.png" for name in ("curves", "masks")]
+    assert told.out.split() == [str(path) for path in pictures]
+    assert all(path.read_bytes()[:4] == b"\x89PNG" for path in pictures)
+    elsewhere = tmp_path / "elsewhere"
+    assert run("show", out, "--out", elsewhere).code == 0 and (elsewhere / "masks.png").is_file()

@@ -144,7 +144,7 @@ def test_every_number_stands_beside_the_baselines(found: tsrep.Forecasts) -> Non
             assert one["value"].iloc[2] == pytest.approx(one["value"].iloc[:2].mean())
     assert (rows["value"] > 0).all()
     assert set(rows["dataset"]) == {"made"}
-    assert set(rows["setting"]) == {"forecast, multivariate"}
+    assert set(rows["setting"]) == {"forecast, multivariate, lags=30"}
     assert set(rows["seed"]) == {0}
     assert (rows[rows["encoder"] == "causal"]["seconds"] > 0).all()
 
@@ -196,7 +196,7 @@ def test_every_choice_of_channels_is_fitted_saved_embedded_and_measured(name: st
     np.testing.assert_array_equal(embedded, made.embed(windows))
     assert loaded.embed(windows, "steps").shape == (4, width, WINDOW)
     measured = told(loaded, given)
-    assert set(measured.table["setting"]) == {f"forecast, {kind}"}
+    assert set(measured.table["setting"]) == {f"forecast, {kind}, lags=30"}
     again = told(made, given)
     pd.testing.assert_frame_equal(
         measured.table.drop(columns="seconds"), again.table.drop(columns="seconds"), check_exact=True
@@ -408,7 +408,7 @@ BAD_PLANS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no clock": (np.ones((1, 2, 900)), {"calendar": True}, "expected a clock.*data.calendar=false"),
     "unknown channel": (table(), {"channels": ["lod"]}, "no channel 'lod' in the data; did you mean 'load'"),
     "a channel called like the calendar": (
-        table().rename(columns={"oil": "hour"}), {"calendar": True}, "channel 'hour'.*call it otherwise"),
+        table().rename(columns={"oil": "clock_hour"}), {"calendar": True}, "channel 'clock_hour'.*call it otherwise"),
 }  # fmt: skip
 
 
@@ -426,7 +426,7 @@ def test_results_are_kept_whole_and_the_card_shows_the_means(
     for _ in range(2):  # the second time it replaces the first
         written = tsrep.keep_results(tsrep.load(path), found, path)
         assert {p.name for p in written} == {
-            "made-forecast-multivariate.csv", "forecasts.png", "horizons.png", "curves.png", "README.md",
+            "made-forecast-multivariate-lags-30.csv", "forecasts.png", "horizons.png", "curves.png", "README.md",
         }  # fmt: skip
         assert all(p.is_file() for p in written)
         loaded = tsrep.load(path)
@@ -434,7 +434,7 @@ def test_results_are_kept_whole_and_the_card_shows_the_means(
     lines = [line for line in loaded.card().splitlines() if line.startswith("| made")]
     assert len(lines) == 7 * 2
     mean = value(found, method="ts2vec", features="both", metric="mse", horizon="mean")
-    assert f"| made | forecast, multivariate | ts2vec | both | mse | {mean:.3f} | 1 |" in lines
+    assert f"| made | forecast, multivariate, lags=30 | ts2vec | both | mse | {mean:.3f} | 1 |" in lines
     assert "means over the horizons (6, 12 steps)" in loaded.card()
     assert "validation" not in "".join(lines)
 
@@ -480,8 +480,15 @@ def test_mlflow_is_told_every_number_once_by_its_horizon(
     assert mlflow_results.log_results(tmp_path, found.table, {"horizons": None}) == "0"  # type: ignore[dict-item]
     for horizon in (6, 12, "mean"):
         expected = value(found, method="ts2vec", features="both", metric="mse", horizon=horizon)
-        assert client.metrics[f"made/forecast_ multivariate/ts2vec/both/mse/{horizon}"] == pytest.approx(expected)
+        assert client.metrics[f"made/forecast_ multivariate_ lags_30/ts2vec/both/mse/{horizon}"] == pytest.approx(
+            expected
+        )
     assert len(client.metrics) == len(found.table)
     assert all(re.fullmatch(r"[\w\-. /]+", name) for name in client.metrics)  # what MLflow takes as a name
-    assert set(client.texts) == {"results/made-forecast-multivariate.csv"}
-    assert client.figures == ["results/made-forecast-multivariate/horizons.png"]
+    assert set(client.texts) == {"results/made-forecast-multivariate-lags-30.csv"}
+    assert client.figures == ["results/made-forecast-multivariate-lags-30/horizons.png"]
+
+
+def test_a_head_of_ones_own_is_told_by_the_setting() -> None:
+    assert str(tsrep.Head()) == ""
+    assert str(tsrep.Head(kind="joint", centre="none")) == "kind=joint centre=none"

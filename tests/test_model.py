@@ -1,6 +1,7 @@
 """A model embeds, is saved as plain files, and refuses to be loaded when anything about it changed."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -438,3 +439,44 @@ def test_the_card_shows_results_with_their_spread(model: tsrep.Model) -> None:
     assert "Not evaluated" not in card
     one = replace(model, results=[line | {"value": 0.75, "seed": 0}]).card()
     assert "| accuracy | 0.750 | 1 |" in one
+
+
+# --- a learned view -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def masked(tmp_path_factory: pytest.TempPathFactory) -> tuple[tsrep.Model, Path]:
+    """A model of a method that learns its view, and its folder."""
+    X = np.random.default_rng(0).standard_normal((8, 2, 20)).astype(np.float32)
+    folder = tmp_path_factory.mktemp("masked") / "model"
+    encoder = {"name": "dilated", "hidden": 4, "depth": 2, "features": 6}
+    made = tsrep.fit(
+        X, method={"name": "autotcl", "hidden": 8}, encoder=encoder, training={"steps": 3, "batch_size": 4}, out=folder
+    )
+    return made, folder
+
+
+def test_a_learned_view_is_kept_with_its_model(masked: tuple[tsrep.Model, Path], model: tsrep.Model) -> None:
+    made, folder = masked
+    assert isinstance(made.view, torch.nn.Module) and not made.view.training
+    loaded = tsrep.load(folder)
+    kept, again = made.view.state_dict(), loaded.view.state_dict()  # type: ignore[union-attr]
+    assert kept and kept.keys() == again.keys() and all(torch.equal(kept[name], again[name]) for name in kept)
+    assert tsrep.untrained(made, 0).view is None
+    assert model.view is None  # its method learns none
+
+
+def test_the_picture_shows_what_a_learned_view_keeps(masked: tuple[tsrep.Model, Path], model: tsrep.Model) -> None:
+    assert set(tsrep.training_pictures(masked[0])) == {"curves", "masks"}
+    assert set(tsrep.training_pictures(model)) == {"curves"}
+
+
+def test_a_damaged_view_is_refused(masked: tuple[tsrep.Model, Path], saved: Path, tmp_path: Path) -> None:
+    _, folder = masked
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    checkpoint.save(copy / "view.safetensors", {"stem.odd": torch.zeros(2)}, {"format": 1})
+    with pytest.raises(tsrep.InputError, match="weights of the method's learned view"):
+        tsrep.load(copy)
+    shutil.copy(folder / "view.safetensors", saved)
+    with pytest.raises(tsrep.InputError, match="beside a method that learns no view"):
+        tsrep.load(saved)

@@ -32,6 +32,7 @@ _PUBLIC = {
     "commit": "evaluating",
     "tidy": "evaluation.tidy",
     "training_pictures": "pictures:of_training",
+    "benchmark_picture": "plots.benchmark:benchmark",
     "Plan": "plan",
     "read_plan": "plan:read",
     "make_plan": "plan:make",
@@ -105,12 +106,14 @@ if TYPE_CHECKING:
     from tsrep.observers import signals as signals
     from tsrep.pairs import Pairs as Pairs
     from tsrep.plan import Plan as Plan
+    from tsrep.plots import benchmark as _plots_benchmark
     from tsrep.plots import neighbours as _plots_neighbours
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
     from tsrep.training import Training as Training
     from tsrep.training import train as train
 
+    benchmark_picture = _plots_benchmark.benchmark
     keep_results = _reporting.keep
     load_dataset = _data_catalogue.load
     make_plan = _plan.make

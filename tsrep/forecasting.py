@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -67,6 +67,10 @@ class Head:
     lags: int = 336
     calendar: bool = False
     read: Literal["auto", "last", "pooled"] = "auto"
+
+    def __str__(self) -> str:
+        """What differs from the default, for a table."""
+        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self) if getattr(self, f.name) != f.default)
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -175,7 +179,7 @@ def forecast(
                 told.ridge(name, encoder, kind, seed, embedded, took)
     progress("baselines")
     told.baselines(model.plan.seed, whole.rate)
-    setting = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}"
+    setting = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}" + ("" if head == Head() else f", {head}")
     table = tidy(told.rows, dataset=given.name, setting=setting, commit=commit())
     return Forecasts(table, told.examples, told.past, told.future)
 

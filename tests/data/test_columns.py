@@ -86,9 +86,9 @@ def test_apart_is_a_slow_loop_over_series_and_channels(calendar: bool) -> None:
 def test_a_calendar_between_the_channels_is_found_by_name() -> None:
     """Where the data came with it, and not at the end."""
     values = panel().values
-    np.testing.assert_array_equal(apart(values, ("a", "hour", "c")), np.concatenate(
+    np.testing.assert_array_equal(apart(values, ("a", "clock_hour", "c")), np.concatenate(
         [np.stack([values[:, [0, 1]], values[:, [2, 1]]], axis=1).reshape(4, 2, -1)]))  # fmt: skip
-    assert inputs(("a", "hour", "c"), True) == (VALUE, "hour")
+    assert inputs(("a", "clock_hour", "c"), True) == (VALUE, "clock_hour")
 
 
 def empty_channel() -> np.ndarray:
@@ -110,8 +110,8 @@ BAD: dict[str, tuple[Callable[[], Any], str]] = {
         "expected a clock.*column timestamp.*calendar=false",
     ),
     "a channel called like the calendar": (
-        lambda: columns(replace(panel(), channels=("a", "hour", "c")), None, True),
-        "channel 'hour' of the data has the name of a part of the calendar; call it otherwise",
+        lambda: columns(replace(panel(), channels=("a", "clock_hour", "c")), None, True),
+        "channel 'clock_hour' of the data has the name of a part of the calendar; call it otherwise",
     ),
     "a channel of which nothing was observed": (empty_channel, r"in 1 series one is not \(rows 1\)"),
 }

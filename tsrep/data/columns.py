@@ -12,8 +12,8 @@ from tsrep.data.layout import some
 from tsrep.data.panel import Panel
 from tsrep.errors import InputError, nearest
 
-CALENDAR = ("minute", "hour", "day_of_week", "day", "day_of_year", "month", "week")
-"""The seven covariates of TS2Vec, CoST and AutoTCL, computed from the clock read as UTC."""
+CALENDAR = tuple(f"clock_{part}" for part in ("minute", "hour", "day_of_week", "day", "day_of_year", "month", "week"))
+"""The seven covariates of TS2Vec, CoST and AutoTCL, computed from the clock read as UTC; their names tell them from the data's own."""
 
 VALUE = "value"
 """Name of the one channel that an encoder sees where channels are independent."""
