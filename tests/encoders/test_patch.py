@@ -258,7 +258,7 @@ def test_flat_places_hold_the_embeddings_of_patches_with_the_last_at_the_end() -
     encoder = encoder_of(dataclasses.replace(SMALL, pool="flat", between="nearest"))
     for length, patches in ((24, 6), (22, 6), (9, 3), (1, 1)):
         embedding = encoder(Series.of(torch.randn(2, 3, length)))
-        places = embedding.pooled.unflatten(1, (6, 16))
+        places = 6**0.5 * embedding.pooled.unflatten(1, (6, 16))
         assert (places[:, : 6 - patches] == 0).all()
         tokens = encoder.out(encoder.norm(places[:, 6 - patches :]))
         torch.testing.assert_close(tokens.mT, embedding.steps[:, :, ::4])

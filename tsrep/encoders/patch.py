@@ -39,8 +39,9 @@ class Patch:
     dropout:  of tokens, attention weights and layers, while training.
     pool:     pooled embedding over the patches of the series: "mean", "max", "last", or "cls", a learned token; or "flat",
               the tokens one after another (patches * hidden numbers), the last patch last, much as TimeDRL reads its
-              encoder to forecast: before the last normalisation, which would take how large the window is. A series
-              shorter than the training windows leaves the first places zero.
+              encoder to forecast: before the last normalisation, which would take how large the window is, and divided by
+              sqrt(patches), so that all together are as long as one. A series shorter than the training windows leaves the
+              first places zero.
     between:  step embeddings from patch embeddings: "linear" between the centres of patches, or the "nearest" one.
     causal:   the embedding of a step sees no later step: attention looks back only, and a step takes the newest patch
               that is complete, so it lags by up to `stride` - 1 steps; `between` must be "nearest", `pool` not "cls".
@@ -126,7 +127,7 @@ class PatchEncoder(nn.Module):
         if self.cls is not None:
             pooled, tokens = self.out(tokens[:, 0]), tokens[:, 1:]
         elif self.config.pool == "flat":
-            pooled = flat(mixed, inside, self.places)
+            pooled = flat(mixed, inside, self.places) / self.places**0.5
         else:
             pooled = POOLS[self.config.pool](self.out(tokens).mT, inside)
         time = torch.arange(series.length, device=begin.device) - begin[:, None]
