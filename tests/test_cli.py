@@ -134,6 +134,11 @@ def test_fit_and_forecast(run: Run, hours: Path, tmp_path: Path) -> None:
         "fit", *TINY, "encoder.pool=last", "data.window=40", "--encoder", "causal", "--data", hours, "--out", out
     )
     assert told.code == 0, told.err
+    made = tsrep.load(out).plan.encoder
+    assert (made.hidden, made.depth, made.features, made.pool) == (6, 3, 8, "last"), (
+        "overrides refine what a flag chose"
+    )
+    assert f"next: tsrep show {out}" in told.err, "there are no labels to classify by"
     words = ("evaluate", out, hours, "--task", "forecast", "--horizons", "6, 12", "--lags", "30")
     told = run(*words)
     assert told.code == 0, told.err

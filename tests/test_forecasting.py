@@ -308,7 +308,7 @@ def test_further_seeds_train_on_the_training_part_and_give_a_spread(
 def test_lags_alone_embed_and_train_nothing(model: tsrep.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forecasting, "_embedded", None)
     alone = told(model, parts(series()), features=("lags",))
-    assert set(alone.table["method"]) == {"last value", "seasonal naive", "ridge on raw lags"}
+    assert set(alone.table["method"]) == {"last value", "seasonal naive", "the head on raw lags", "ridge on raw lags"}
 
 
 def test_without_a_day_in_the_data_there_is_no_season(model: tsrep.Model) -> None:
@@ -492,3 +492,17 @@ def test_mlflow_is_told_every_number_once_by_its_horizon(
 def test_a_head_of_ones_own_is_told_by_the_setting() -> None:
     assert str(tsrep.Head()) == ""
     assert str(tsrep.Head(kind="joint", centre="none")) == "kind=joint centre=none"
+
+
+def test_lags_are_read_by_the_very_head_that_reads_the_embedding() -> None:
+    given = parts(series())
+    made = fitted(CAUSAL, given.train)
+    head = tsrep.Head(lags=30, kind="joint", centre="none")
+    table = tsrep.forecast(made, given, horizons=[6], head=head, features=["lags"]).table
+    rows = table[(table["features"] == "lags") & (table["metric"] == "mse") & (table["horizon"] == 6)].set_index(
+        "method"
+    )["value"]
+    assert set(rows.index) == {"the head on raw lags", "ridge on raw lags"}
+    assert rows["the head on raw lags"] != rows["ridge on raw lags"]
+    own = made.data.channels
+    assert set(table["method"]).isdisjoint({"ts2vec", "random encoder"}) and len(own) == 2

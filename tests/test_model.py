@@ -480,3 +480,28 @@ def test_a_damaged_view_is_refused(masked: tuple[tsrep.Model, Path], saved: Path
     shutil.copy(folder / "view.safetensors", saved)
     with pytest.raises(tsrep.InputError, match="beside a method that learns no view"):
         tsrep.load(saved)
+
+
+def test_a_model_without_a_learned_view_takes_the_place_of_one_with(
+    masked: tuple[tsrep.Model, Path], model: tsrep.Model, tmp_path: Path
+) -> None:
+    masked[0].save(tmp_path / "place")
+    model.save(tmp_path / "place")
+    assert tsrep.load(tmp_path / "place").view is None
+
+
+def test_loading_draws_nothing_from_the_global_generator(masked: tuple[tsrep.Model, Path]) -> None:
+    before = torch.get_rng_state()
+    tsrep.load(masked[1])
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_channels_of_the_plan_are_found_by_name_whatever_their_order() -> None:
+    table = pd.DataFrame({"id": np.repeat([0, 1, 2, 3], 20), "timestamp": np.tile(np.arange(20), 4)})
+    table[["a", "b"]] = np.random.default_rng(0).standard_normal((80, 2))
+    content = {"method": "simclr", "encoder": ENCODER, "training": TRAINING | {"batch_size": 4}}
+    made = tsrep.run(tsrep.make_plan(content | {"data": {"channels": ["b", "a"]}})[0], table)
+    assert made.data.channels == ("b", "a")
+    swapped = table[["id", "timestamp", "b", "a"]]
+    assert np.array_equal(made.embed(table), made.embed(swapped))
+    assert np.array_equal(made.embed(table), made.embed(table.assign(c=1.0)))

@@ -38,7 +38,7 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
     made, _ = plan.read(written(tmp_path, FULL))
     assert made.method == SimCLR(temperature=0.1, augment=("jitter", {"scale": {"sigma": 0.3}}))
     assert made.encoder == Causal(depth=4)
-    assert made.data == plan.DataPlan("BasicMotions", None, 50, 25, False)
+    assert made.data == plan.DataPlan("BasicMotions", window=50, hop=25, normalise=False)
     assert (made.training.epochs, made.training.learning_rate, made.training.clip) == (5, 1e-3, None)
     assert (made.seed, made.out, made.workers, made.observers) == (
         3,

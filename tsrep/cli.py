@@ -57,7 +57,12 @@ def fit(
         raise InputError("expected a folder for the run: --out runs/first, or out=runs/first")
     model = run(plan, progress=not quiet)
     _say(f"[bold]{plan.out}[/] holds the model: {len(model.data.channels)} channels in, {model.features} numbers out")
-    _say(f"next: tsrep evaluate {plan.out} {plan.data.name} --task classify   |   tsrep serve {plan.out}")
+    look = (
+        f"tsrep evaluate {plan.out} {plan.data.name} --task classify"
+        if model.data.classes
+        else f"tsrep show {plan.out}"
+    )
+    _say(f"next: {look}   |   tsrep serve {plan.out}")
 
 
 @app.command()
@@ -108,7 +113,7 @@ def evaluate(
     probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
     horizons: Annotated[str | None, typer.Option(help="Steps ahead, such as 24,48,168,336,720.")] = None,
     features: Annotated[
-        str, typer.Option(help="What a forecast is read off: embedding, both (with raw lags).")
+        str, typer.Option(help="What a forecast is read off: embedding, both (with raw lags), lags.")
     ] = "embedding,both",
     head: Annotated[
         str, typer.Option(help="A ridge for each channel (independent), or one for all (joint).")
@@ -266,13 +271,15 @@ def main() -> None:
 
 
 def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
-    """A plan from the words of a command: a file first, overrides after it, flags last."""
+    """A plan from the words of a command: a file first, then --method and --encoder, which the overrides refine, other flags last."""
     from tsrep import plan
 
     words = list(what or [])
+    choices = [flag for flag in flags if flag.partition("=")[0] in plan.ROOMS]
+    others = [flag for flag in flags if flag not in choices]
     if words and "=" not in words[0]:
-        return plan.read(words[0], [*words[1:], *flags])
-    return plan.make({}, [*words, *flags])
+        return plan.read(words[0], [*choices, *words[1:], *others])
+    return plan.make({}, [*choices, *words, *others])
 
 
 def _number(flag: str, text: str) -> int:

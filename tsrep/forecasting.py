@@ -46,6 +46,7 @@ SHARES = (0.6, 0.2, 0.2)
 """Training, validation and test part of data without parts of its own."""
 
 RANDOM, LAST, SEASON, LAGS = "random encoder", "last value", "seasonal naive", "ridge on raw lags"
+SAME = "the head on raw lags"
 FEATURES = ("embedding", "both", "lags")
 
 
@@ -121,7 +122,8 @@ def forecast(
               time. The channels that the model was trained on are forecast, the calendar apart. A model that was trained on all of
               the data is trained again on the training part: the test part stays unseen.
     horizons: steps ahead; None: those of the literature (hourly 24, 48, 168, 336, 720; quarters of an hour 24, 48, 96, 288, 672).
-    features: what the head reads: embedding, lags, both.
+    features: what the head reads: embedding, both, and lags, which shows what the embedding adds to them under this very head (ridge on
+              raw lags, the baseline, is always centred on the last value and reads each channel by itself).
     seeds:    with more than one the model is trained again under each further seed.
     progress: is told what is going on.
     Raises InputError, before anything is trained, for data that is no single long series without gaps, or too short for a horizon.
@@ -178,6 +180,8 @@ def forecast(
             for kind in read:
                 told.ridge(name, encoder, kind, seed, embedded, took)
     progress("baselines")
+    if "lags" in features:
+        told.ridge(SAME, "none", "lags", model.plan.seed, [])
     told.baselines(model.plan.seed, whole.rate)
     setting = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}" + ("" if head == Head() else f", {head}")
     table = tidy(told.rows, dataset=given.name, setting=setting, commit=commit())
@@ -205,7 +209,7 @@ class _Teller:
         begin = time.perf_counter()
         joint = self.head.kind == "joint"
         lagged = kind != "embedding"
-        known = self._features(embedded, lagged, self.head.calendar or not embedded, joint)
+        known = self._features(embedded, lagged, self.head.calendar or method == LAGS, joint)
         first = max(DROPPED, self.head.lags - 1) if lagged or self.head.centre == "window" else DROPPED
         ridge = Ridge(self.task, known, self.to, joint=joint, first=first)
         fits = [ridge.fit(horizon) for horizon in self.horizons]

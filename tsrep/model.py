@@ -110,10 +110,10 @@ class Model:
     def scaled(self, X: Any) -> np.ndarray:
         """Whatever `embed` takes -> (n, channel, time) in the units that the encoder knows, NaN for missing."""
         panel = as_panel(X)
-        if len(panel.channels) != len(
-            self.data.channels
-        ):  # the channels of the plan, with the calendar of the data's clock
-            panel = columns(panel, self.plan.data.channels, self.plan.data.calendar and panel.timestamps is not None)
+        bare = tuple(f"channel_{i}" for i in range(len(self.data.channels)))
+        if panel.channels not in (self.data.channels, bare):
+            # The channels of the plan, in its order, with the calendar of the data's clock.
+            panel = columns(panel, self.plan.data.channels, self.plan.data.calendar)
         check_channels(panel, self.data.channels)
         return self.scaler.transform(panel.values)
 
@@ -176,6 +176,8 @@ class Model:
             self._write(Path(beside))
             for name in [p.name for p in Path(beside).iterdir()]:
                 (Path(beside) / name).replace(folder / name)
+        if self.view is None:  # of a model that stood here before
+            (folder / VIEW).unlink(missing_ok=True)
         return folder
 
     def _write(self, folder: Path) -> None:
@@ -185,6 +187,7 @@ class Model:
             checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
         described = asdict(self.data) | {"scaler": self.scaler.to_dict(), "format": FORMAT, "versions": versions()}
         described["weights"] = _sha256(folder / "weights.safetensors")
+        described["view"] = None if self.view is None else _sha256(folder / VIEW)
         (folder / "data.json").write_text(json.dumps(described, indent=1))
         made = self._embed(self.scaler.transform(self.check), None, CHUNK)
         tensors = {"inputs": torch.from_numpy(self.check), "embeddings": torch.from_numpy(made)}
@@ -220,7 +223,7 @@ def load(path: str | Path) -> Model:
         content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
         data = plan.checked(
             Described,
-            {k: v for k, v in content.items() if k not in ("scaler", "format", "versions", "weights")},
+            {k: v for k, v in content.items() if k not in ("scaler", "format", "versions", "weights", "view")},
             "data.json",
         )
     except (KeyError, TypeError) as error:
@@ -235,6 +238,8 @@ def load(path: str | Path) -> Model:
             f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
         ) from error
     view = _view(made, data, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
+    if held.get("view") != (None if view is None else _sha256(folder / VIEW)):
+        raise InputError(f"expected the learned view that was saved with the model in {path}, got another or none")
     stored, _ = checkpoint.load(folder / "check.safetensors")
     if set(stored) != {"inputs", "embeddings"}:
         raise InputError(
@@ -302,7 +307,8 @@ def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
 def _view(made: Plan, data: Described, encoder: nn.Module, path: Path) -> nn.Module:
     """The learned view of the plan's method, with the weights it was saved with."""
     shape = DataShape(data.rows, inputs(data.channels, made.data.independent), data.length, data.rate)
-    view = made.method.build(encoder, shape).view
+    with randomness.seeded(made.seed, randomness.WEIGHTS):
+        view = made.method.build(encoder, shape).view
     weights, _ = checkpoint.load(path)
     if not isinstance(view, nn.Module):
         raise InputError(f"expected no {VIEW} beside a method that learns no view, found {path}")

@@ -277,3 +277,19 @@ def test_the_mask_keeps_the_steps_that_tell_series_apart() -> None:
         if sum(gap >= 0.2 for gap in apart) == 2:
             break
     assert sum(gap >= 0.2 for gap in apart) >= 2, apart
+
+
+def test_it_learns_with_an_encoder_of_tsai() -> None:
+    """Whose batch statistics stand still while the view moves."""
+    pytest.importorskip("tsai", reason="needs the package tsai: install tsrep[tsai]")
+    plan, _ = tsrep.make_plan({"encoder": {"name": "tsai", "arch": "FCNPlus", "kwargs": {"layers": [4, 6, 4]}}})
+    torch.manual_seed(0)
+    encoder = plan.encoder.build(CHANNELS, TIME)
+    method = AutoTCL(**SMALL).build(encoder, DataShape(ROWS, ("a", "b"), TIME))
+    before = {name: p.detach().clone() for name, p in method.named_parameters()}
+    counted = next(b for name, b in encoder.named_buffers() if name.endswith("num_batches_tracked"))
+    _, history = train(method, data(), Training(steps=3, batch_size=6, log_every=1))
+    still = [name for name, p in method.named_parameters() if torch.equal(p, before[name])]
+    assert not still
+    assert counted == 3, "once a step of the contrast, whose views go together; never while the view moves"
+    assert all(torch.isfinite(torch.tensor(line["loss/contrast"])) for line in history)

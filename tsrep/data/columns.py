@@ -33,13 +33,13 @@ def columns(panel: Panel, channels: Sequence[str] | None, calendar: bool) -> Pan
                 raise InputError(f"no channel '{name}' in the data; {nearest(name, panel.channels)}")
         index = [panel.channels.index(name) for name in channels]
         panel = replace(panel, values=panel.values[:, index], channels=tuple(channels))
-    if not calendar or set(CALENDAR) <= set(panel.channels):
+    if set(CALENDAR) <= set(panel.channels):
         return panel
     for name in panel.channels:  # else it would be taken for the calendar's wherever channels are told apart by name
         if name in CALENDAR:
-            raise InputError(
-                f"channel '{name}' of the data has the name of a part of the calendar; call it otherwise, or set data.calendar=false"
-            )
+            raise InputError(f"channel '{name}' of the data has the name of a part of the calendar; call it otherwise")
+    if not calendar:
+        return panel
     if panel.timestamps is None:
         raise InputError(
             "expected a clock to take the calendar from (a column timestamp), the data has none; set data.calendar=false"
