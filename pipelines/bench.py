@@ -228,32 +228,26 @@ def embed_costs(rounds: int, tell: Callable) -> None:
 def every_step_costs(rounds: int, tell: Callable) -> None:
     """Causal embeddings at every step of a long series: the window that ends there, for each step, beside one pass over all.
 
-    Both are the encoder's alone, which is nearly all of it. Only every 16th window is embedded, and its time counted 16 times.
+    Only every 16th window is embedded, and its time counted 16 times.
     """
-    values, every, batch = hours(), 16, 256
+    values, every = hours()[None], 16
     plan, _ = tsrep.make_plan({"method": "ts2vec", "encoder": {"name": "causal", "depth": 5}})
-    channels = tuple(map(str, range(values.shape[0])))
-    encoder = tsrep.build(plan, tsrep.DataShape(2, channels, values.shape[1])).encoder.eval()
-    field = encoder.receptive_field
-    padded = np.pad(values, ((0, 0), (field - 1, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, field, axis=1)[:, ::every]
-    whole = tsrep.Series.of(torch.from_numpy(values[None]))
+    channels = tuple(map(str, range(values.shape[1])))
+    encoder = tsrep.build(plan, tsrep.DataShape(2, channels, values.shape[2])).encoder
+    steps = np.arange(0, values.shape[2], every)
     ratios, seconds = [], []
     for round_ in range(rounds + 1):
-        with torch.inference_mode():
-            begin = time.perf_counter()
-            for first in range(0, windows.shape[1], batch):
-                part = np.ascontiguousarray(windows[:, first : first + batch].swapaxes(0, 1))
-                last = encoder(tsrep.Series.of(torch.from_numpy(part))).steps[:, :, -1]
-            sliding = every * (time.perf_counter() - begin)
-            begin = time.perf_counter()
-            steps = encoder(whole).steps
-            one_pass = time.perf_counter() - begin
-        assert torch.allclose(last[-1], steps[0, :, (windows.shape[1] - 1) * every], atol=1e-5)
+        begin = time.perf_counter()
+        windows = tsrep.sliding(encoder, values, encoder.receptive_field, read="last", steps=steps)
+        sliding = every * (time.perf_counter() - begin)
+        begin = time.perf_counter()
+        whole = tsrep.one_pass(encoder, values)
+        one_pass = time.perf_counter() - begin
+        assert np.allclose(windows, whole[:, :, steps], atol=1e-5)
         if round_:
             ratios.append(sliding / one_pass)
             seconds.append(one_pass)
-    shape = f"{values.shape[0]}x{values.shape[1]}"
+    shape = f"{values.shape[1]}x{values.shape[2]}"
     tell("sliding / one pass (at least 50)", shape, statistics.median(ratios), "ratio", statistics.median(seconds))
 
 

@@ -26,6 +26,8 @@ _PUBLIC = {
     "nearest": "evaluation.retrieve",
     "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
+    "one_pass": "encoding",
+    "sliding": "encoding",
     "forecast": "forecasting",
     "Head": "forecasting",
     "Forecasts": "forecasting",
@@ -75,6 +77,8 @@ if TYPE_CHECKING:
     from tsrep.data.readers import as_panel as as_panel
     from tsrep.data.windows import windows as windows
     from tsrep.distributed import World as World
+    from tsrep.encoding import one_pass as one_pass
+    from tsrep.encoding import sliding as sliding
     from tsrep.errors import InputError as InputError
     from tsrep.evaluating import commit as commit
     from tsrep.evaluating import evaluate as evaluate
