@@ -38,6 +38,8 @@ def benchmark(table: pd.DataFrame, *, title: str = "Benchmark") -> Figure:
             said = [short(name if features == "none" else f"{name} ({features})", 34) for name, features in names]
             for column, dataset in enumerate(datasets):
                 ax = axes[row, column]
+                if not ((table["setting"] == setting) & (table["dataset"] == dataset)).any():
+                    ax.set_xticks([])  # was not run
                 for place, (method, read) in enumerate(names):
                     of = (table["setting"] == setting) & (table["dataset"] == dataset)
                     values = table[of & (table["method"] == method) & (table["features"] == read)]["value"]
