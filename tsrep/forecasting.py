@@ -87,10 +87,6 @@ class Head:
             raise InputError(f"expected at least one lag, got {self.lags}")
 
 
-PAPER = Head(kind="joint", centre="none")
-"""The head of TS2Vec, CoST and AutoTCL."""
-
-
 @dataclass(frozen=True)
 class Forecasts:
     """What was measured.
