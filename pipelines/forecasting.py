@@ -91,7 +91,9 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
     took = time.perf_counter() - begin
     paper = setting.startswith("paper")
     head = tsrep.Head(kind="joint", centre="none") if paper else tsrep.Head()
-    table = tsrep.forecast(model, name, head=head, features=("embedding",) if paper else ("embedding", "both", "lags")).table
+    table = tsrep.forecast(
+        model, name, head=head, features=("embedding",) if paper else ("embedding", "both", "lags")
+    ).table
     learned = table["method"] == METHODS[method]["name"]
     table.loc[learned, "seconds"] += took
     table.loc[learned, "method"] = method
