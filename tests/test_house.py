@@ -33,11 +33,13 @@ ROOMS = {
     "encoding": {"series", "errors"},
     "pairs": {"series"},
     "losses": {"pairs", "series"},
-    "method": {"losses", "pairs", "series"},
+    "memory": {"pairs", "series"},
+    "method": {"losses", "memory", "pairs", "series"},
     "distributed": {"pairs"},
     "observers": {"series"},
     "training": {
         "method",
+        "memory",
         "losses",
         "pairs",
         "series",
@@ -49,8 +51,8 @@ ROOMS = {
     },
     "views": SHAPES,
     "encoders": SHAPES,
-    "pairing": SHAPES,
-    "mining": SHAPES,
+    "pairing": {"memory", *SHAPES},
+    "mining": {"memory", "randomness", *SHAPES},
     "methods": {"method", "losses", "views", "pairing", "encoders", "mining", *SHAPES},
     "data": DATA,
     "evaluation": {"errors", "data.panel"},
@@ -124,7 +126,7 @@ def test_the_law_is_no_empty_one() -> None:
     assert not allows(ROOMS["views"], "method.Method")
     assert not allows(ROOMS["evaluation"], "data.readers.as_panel")
     rooms = {room_of(path) for path in INSIDE}
-    assert set(ROOMS) - rooms <= {"mining"}
+    assert set(ROOMS) <= rooms
     assert {p.stem for p in CORE.glob("*.py")} <= {*ROOMS, *TOP}
 
 
@@ -256,6 +258,7 @@ def test_nobody_seeds_or_draws_from_global_random_states() -> None:
 PARTS = {
     **{f"methods/{name}": kind for name, kind in registry.choices("methods").items()},
     **{f"encoders/{name}": kind for name, kind in registry.choices("encoders").items()},
+    **{f"mining/{name}": kind for name, kind in registry.choices("mining").items()},
     **{f"views/{name}": kind for name, kind in AUGMENTATIONS.items()},
 }
 

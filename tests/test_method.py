@@ -1,6 +1,7 @@
 """Terms, phases and methods: what is added up, who is told what, and that nothing a method remembers is lost."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,9 @@ from torch import Tensor, nn
 
 from tsrep.encoders.dilated import Dilated
 from tsrep.losses import info_nce, supcon
-from tsrep.method import Method, Phase, Seen, Step, Term
+from tsrep.memory import Seen, Step
+from tsrep.method import Method, Phase, Term
+from tsrep.pairing.hierarchical import Hierarchical
 from tsrep.pairing.instance import Instance
 from tsrep.pairs import Alone, Gather, Pairs
 from tsrep.series import Embedding, Series
@@ -63,7 +66,7 @@ def test_a_term_adds_up_shares_times_losses() -> None:
     value, seen = Term(Parts(first, second), share=0.5)({}, Alone())
     expected = 0.5 * (0.4 * info_nce(first).mean() + 0.6 * info_nce(second).mean())
     torch.testing.assert_close(value, expected)
-    assert seen == []
+    assert seen is None
 
 
 def test_chunks_of_anchors_equal_the_whole() -> None:
@@ -90,25 +93,35 @@ def test_mining_changes_masses_in_its_order_before_the_loss() -> None:
     assert term[floored, doubled] > term[()] + 0.1
 
 
-def test_reweighing_sees_losses_and_rows_and_gives_them_to_memories() -> None:
-    first, second = pairs(3, 0.5, 1), pairs(4, 0.5, 2)
-    first.score.requires_grad_()
+def test_reweighing_sees_what_each_series_lost_and_weighs_all_its_anchors_alike() -> None:
+    """Two parts of three series: one with an anchor for each, one with two for each of which one has no weight."""
+    row = torch.tensor([7, 2, 5])
+    first = replace(pairs(3, 0.5, 1), row=row)
+    second = replace(pairs(6, 0.5, 2), row=row.repeat(2), weight=torch.tensor([0.1, 0.2, 0.0, 0.1, 0.0, 0.1]).double())
     asked = []
 
     def reweigh(loss: Tensor, row: Tensor) -> Tensor:
         asked.append((loss, row))
-        return (row % 2).to(loss.dtype)
+        return torch.tensor([0.0, 0.5, 1.0], dtype=loss.dtype)
 
-    value, seen = Term(Parts(first, second), reweigh=reweigh)({}, Alone())
-    expected = (info_nce(first) * first.weight * (first.row % 2)).sum() + (
-        info_nce(second) * second.weight * (second.row % 2)
-    ).sum()
-    torch.testing.assert_close(value, expected)
-    assert [s.part for s in seen] == [0, 1]
-    for told, (loss, row), p in zip(seen, asked, (first, second), strict=True):
-        assert not loss.requires_grad and not told.loss.requires_grad
-        assert torch.equal(told.loss, info_nce(p).detach())
-        assert torch.equal(told.row, row)
+    batch = {"left": Embedding(torch.zeros(3, 1, 1), torch.zeros(3, 1), Series.of(torch.zeros(3, 1, 1), row=row))}
+    value, seen = Term(Parts(first, second), reweigh=reweigh)(batch, Alone())
+    one, two = info_nce(first), info_nce(second)
+    each = one * first.weight + (two * second.weight).reshape(2, 3).sum(0)
+    shares = first.weight + second.weight.reshape(2, 3).sum(0)
+    torch.testing.assert_close(value, each[1] * 0.5 + each[2])
+    (loss, rows), *_ = asked
+    assert torch.equal(rows, row) and not loss.requires_grad
+    torch.testing.assert_close(loss, (each / shares).detach())
+    assert seen is not None
+    torch.testing.assert_close(seen.weight, shares)
+    assert [pairs for pairs, _ in seen.parts] == [first, second]
+
+
+def test_a_factor_of_one_changes_no_bit() -> None:
+    plain = Term(Hierarchical())(given(), Alone())[0]
+    weighed = Term(Hierarchical(), reweigh=lambda loss, row: torch.ones_like(loss))(given(), Alone())[0]
+    assert torch.equal(plain, weighed)
 
 
 def test_a_pairing_that_yields_nothing_is_an_error() -> None:
@@ -186,7 +199,7 @@ def test_the_loss_of_a_phase_is_the_sum_of_its_terms() -> None:
     assert values["near"] > 0
     assert not any(v.requires_grad for v in values.values())
     assert total.requires_grad
-    assert step.phase == "all" and step.seen == {"near": []} and step.views is views
+    assert step.phase == "all" and step.seen == {} and step.views is views
 
 
 def test_what_remembers_is_saved_and_told_once() -> None:
@@ -237,7 +250,7 @@ def test_a_method_needs_a_phase_in_every_step_and_a_phase_a_term() -> None:
 
 
 def test_seen_and_terms_cannot_be_changed() -> None:
-    for frozen in (Seen(torch.zeros(1), torch.zeros(1), 0), Term(Instance()), Phase("a", (), {})):
+    for frozen in (Seen(torch.zeros(1), torch.zeros(1), torch.zeros(1), ()), Term(Instance()), Phase("a", (), {})):
         with pytest.raises(AttributeError):
             frozen.share = 2.0  # type: ignore[union-attr, misc]
 

@@ -23,7 +23,8 @@ from tsrep import randomness, training
 from tsrep.encoders.dilated import Dilated
 from tsrep.errors import InputError
 from tsrep.fitting import build
-from tsrep.method import DataShape, Method, Phase, Step, Term
+from tsrep.memory import Step
+from tsrep.method import DataShape, Method, Phase, Term
 from tsrep.pairs import Alone, Gather, Pairs
 from tsrep.series import STREAM, Batch, Embedding, Series, Views
 from tsrep.training import Interrupted, Observer, Training, train

@@ -30,6 +30,10 @@ def fit(
     data: Annotated[str | None, typer.Option(help="Data set of the catalogue, or a file.")] = None,
     method: Annotated[str | None, typer.Option(help="See `tsrep methods`.")] = None,
     encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, trend, tsai(NAME).")] = None,
+    mining: Annotated[
+        list[str] | None,
+        typer.Option(help="bad_pairs, hard_negatives, ...: changes the method's pairs; may be repeated."),
+    ] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the run.")] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes on a Ray cluster; 0: this process, without Ray.")
@@ -48,6 +52,7 @@ def fit(
     flags = [
         f"{key}={json.dumps(value)}" for key, value in said.items() if value is not None
     ]  # as it is, whatever YAML makes of it
+    flags += [f"mining.{name}={{}}" for name in mining or ()]
     if register is not None:
         flags.append(f"observers.mlflow.register={json.dumps(register)}")
     elif mlflow:
@@ -194,10 +199,10 @@ def serve(
 
 @app.command()
 def methods() -> None:
-    """What can be learned by: methods and encoders, with their sources."""
+    """What can be learned by: methods, encoders and miners, with their sources."""
     from tsrep.registry import choices, summary
 
-    for room in ("methods", "encoders"):
+    for room in ("methods", "encoders", "mining"):
         table = _table(room, "name", "what it does")
         for name, kind in sorted(choices(room).items()):
             table.add_row(name, summary(kind))
@@ -275,7 +280,7 @@ def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
     from tsrep import plan
 
     words = list(what or [])
-    choices = [flag for flag in flags if flag.partition("=")[0] in plan.ROOMS]
+    choices = [flag for flag in flags if flag.partition("=")[0] in plan.ROOMS or flag.startswith("mining.")]
     others = [flag for flag in flags if flag not in choices]
     if words and "=" not in words[0]:
         return plan.read(words[0], [*choices, *words[1:], *others])

@@ -45,6 +45,7 @@ def fit(
     *,
     method: Any = "ts2vec",
     encoder: Any = "dilated",
+    mining: Any = None,
     training: Any = None,
     seed: int = 0,
     window: int | None = None,
@@ -75,6 +76,7 @@ def fit(
     content: dict[str, Any] = {"method": method, "encoder": encoder, "training": training, "seed": seed}
     content["data"] = {"name": str(X) if isinstance(X, str | Path) else None, "window": window, "hop": hop}
     content |= {"out": None if out is None else str(out), "workers": workers}
+    content["mining"] = {} if mining is None else mining
     content["observers"] = {} if observers is None else observers
     made, _ = plans.make(content)
     return run(made, None if isinstance(X, str | Path) else X, progress=progress, resume=resume)
@@ -187,7 +189,7 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
 
 def rehearse(plan: Plan, prepared: Prepared) -> None:
     """Build the method and draw views of two series, so that whatever refuses the data refuses before anything is written."""
-    method = build(plan, prepared.shape)
+    method = mined(plan, prepared)
     method.view({STREAM: prepared.train.rows(slice(2))}, randomness.generator(plan.seed, randomness.VIEWS, 0, 0))
 
 
@@ -197,6 +199,15 @@ def build(plan: Plan, shape: DataShape) -> Method:
         encoder = plan.encoder.build(len(shape.channels), shape.length)
         method: Method = plan.method.build(encoder, shape)
     return method
+
+
+def mined(plan: Plan, prepared: Prepared) -> Method:
+    """The method of a plan with the plan's miners, for the data it will learn from."""
+    method = build(plan, prepared.shape)
+    try:
+        return method.mined(plan.mining.values(), prepared.train) if plan.mining else method
+    except ValueError as error:
+        raise InputError(f"mining {', '.join(plan.mining)}: {error}") from error
 
 
 def learn(
@@ -212,7 +223,7 @@ def learn(
 
     stopping: asked after every step; True saves and raises Interrupted, as a signal does.
     """
-    method = build(plan, prepared.shape)
+    method = mined(plan, prepared)
     encoder, history = train(
         method,
         prepared.train,

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import reduce
-from typing import Protocol, cast
+from dataclasses import dataclass, replace
+from functools import partial, reduce
+from typing import cast
 
+import torch
 from torch import Tensor, nn
 
-from tsrep.losses import info_nce
-from tsrep.pairs import Gather, Loss, Mine, Pairing, Reweigh
+from tsrep.losses import LOSSES, info_nce
+from tsrep.memory import Remembers, Seen, Step, places
+from tsrep.pairs import Gather, Loss, Mine, Miner, Pairing, Reweigh
 from tsrep.series import Embedding, Series, View, Views
 
 Objective = Callable[[Views, Mapping[str, Embedding], Gather], Tensor]
@@ -19,25 +21,13 @@ Objective = Callable[[Views, Mapping[str, Embedding], Gather], Tensor]
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What a term's anchors lost in one step: memories learn from it after the step.
-
-    loss: (*group, anchor) detached; row: (*group, anchor) broadcastable, as in `Pairs`; part: which of the term's pairs.
-    """
-
-    loss: Tensor
-    row: Tensor
-    part: int
-
-
-@dataclass(frozen=True)
 class Term:
-    """Pairs, what changes their masses, their loss, and what changes its weight: Σ weight · reweigh · loss.
+    """Pairs, what changes their masses, their loss, and what changes its weight: Σ reweigh · weight · loss.
 
     pairing: embeddings of the views -> pairs.
     loss:    pairs -> one value per anchor.
     mining:  applied to the pairs in order, before the loss.
-    reweigh: (loss per anchor, row) -> factor per anchor, after it.
+    reweigh: (loss of each series' pair, row) -> factor per series, after it, for all anchors of the series alike.
     share:   what the term counts beside the other terms of its phase.
     """
 
@@ -47,27 +37,39 @@ class Term:
     reweigh: Reweigh | None = None
     share: float = 1.0
 
-    def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> tuple[Tensor, list[Seen]]:
-        """This worker's share of the loss (a scalar), and what the anchors lost where a memory wants to know."""
-        total: Tensor | None = None
-        seen = []
-        for part, yielded in enumerate(self.pairing(embeddings, gather)):
+    def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> tuple[Tensor, Seen | None]:
+        """This worker's share of the loss (a scalar), and what was seen where a part of the term remembers."""
+        parts = []
+        for yielded in self.pairing(embeddings, gather):
             pairs = reduce(lambda pairs, mine: mine(pairs), self.mining, yielded.dense()) if self.mining else yielded
-            loss = self.loss(pairs)
-            weight = pairs.weight
-            if self.reweigh is not None:
-                weight = weight * self.reweigh(loss.detach(), pairs.row)
-                seen.append(Seen(loss.detach(), pairs.row, part))
-            value = (loss * weight).sum()
-            total = value if total is None else total + value
-        if total is None:
+            parts.append((pairs, self.loss(pairs)))
+        if not parts:
             raise ValueError(f"expected {self.pairing!r} to yield pairs, got none")
-        return self.share * total, seen
+        weights = [pairs.weight for pairs, _ in parts]
+        seen = None
+        if self.reweigh is not None or any(hasattr(part, "after_step") for part in (self.loss, *self.mining)):
+            seen = Seen.of(parts, next(iter(embeddings.values())).series.row)
+        if self.reweigh is not None and seen is not None:
+            factor = self.reweigh(seen.loss, seen.row)
+            weights = [pairs.weight * factor[places(pairs.row, seen.row)] for pairs, _ in parts]
+        values = [(loss * weight).sum() for (_, loss), weight in zip(parts, weights, strict=True)]
+        return self.share * reduce(torch.add, values), seen
 
     def modules(self) -> Iterator[nn.Module]:
         for part in (self.pairing, self.loss, *self.mining, self.reweigh):
             if isinstance(part, nn.Module):
                 yield part
+
+    def mined(self, miner: Miner, data: Series) -> Term:
+        """The term with one more miner, for the series that it will learn from."""
+        made = miner.build(data)
+        loss = self.loss if made.loss is None else made.loss
+        if isinstance(loss, tuple):
+            loss = partial(LOSSES[loss[0]], **loss[1])
+        if made.reweigh is not None and self.reweigh is not None:
+            raise ValueError("expected one miner that reweighs losses, got two")
+        mining = self.mining if made.mine is None else (*self.mining, made.mine)
+        return replace(self, loss=loss, mining=mining, reweigh=made.reweigh or self.reweigh)
 
 
 @dataclass(frozen=True)
@@ -92,28 +94,13 @@ class Phase:
     def parameters(self) -> list[nn.Parameter]:
         return list(dict.fromkeys(p for module in self.moves for p in module.parameters()))
 
+    def mined(self, miner: Miner, data: Series) -> Phase:
+        terms = {name: term.mined(miner, data) if isinstance(term, Term) else term for name, term in self.terms.items()}
+        return replace(self, terms=terms)
+
     def embedded(self, views: Views) -> Views:
         """Those of the views that go through the encoder."""
         return views if self.embeds is None else {name: views[name] for name in self.embeds}
-
-
-@dataclass(frozen=True)
-class Step:
-    """What happened in one step of a phase: memories are fed from it."""
-
-    phase: str
-    views: Views
-    embeddings: Mapping[str, Embedding]
-    seen: Mapping[str, list[Seen]]
-    gather: Gather
-
-
-class Remembers(Protocol):
-    """A part of a method that holds state between steps. It changes here and nowhere else."""
-
-    def after_step(self, step: Step) -> None: ...
-
-    def after_epoch(self, epoch: int) -> None: ...
 
 
 class Method(nn.Module):
@@ -166,6 +153,21 @@ class Method(nn.Module):
             for module in resting:
                 module.train()
 
+    def mined(self, miners: Iterable[Miner], data: Series) -> Method:
+        """The method with miners in every term of pairs by which its encoder learns, for the series that it will learn from.
+
+        Raises ValueError where the encoder learns from no pairs.
+        """
+        learned = set(self.encoder.parameters())
+        phases = list(self.phases)
+        own = [i for i, phase in enumerate(phases) if not learned.isdisjoint(phase.parameters())]
+        if not any(isinstance(term, Term) for i in own for term in phases[i].terms.values()):
+            raise ValueError(f"expected a method that learns from pairs, '{self.name}' has none to mine")
+        for miner in miners:
+            for i in own:
+                phases[i] = phases[i].mined(miner, data)
+        return Method(self.name, self.view, self.encoder, tuple(phases), self.head)
+
     def embed(self, views: Views) -> dict[str, Embedding]:
         """Views -> embeddings. Views of one length go through the encoder together, unless a gradient is wanted of one alone."""
         names = list(views)
@@ -184,10 +186,11 @@ class Method(nn.Module):
         """This worker's share of the phase's loss, the same term by term (detached), and what memories need to know."""
         total: Tensor | None = None
         values: dict[str, Tensor] = {}
-        seen: dict[str, list[Seen]] = {}
+        seen: dict[str, Seen] = {}
         for name, term in phase.terms.items():
             if isinstance(term, Term):
-                value, seen[name] = term(embeddings, gather)
+                value, told = term(embeddings, gather)
+                seen |= {} if told is None else {name: told}
             else:
                 value = term(views, embeddings, gather)
             values[name] = value.detach()
@@ -197,9 +200,12 @@ class Method(nn.Module):
         return total, values, Step(phase.name, views, _detached(embeddings), seen, gather)
 
     def after_step(self, step: Step) -> None:
+        terms = next(phase.terms for phase in self.phases if phase.name == step.phase)
         for part in self.modules():
             if part is not self and hasattr(part, "after_step"):
-                cast(Remembers, part).after_step(step)
+                own = {name for name, term in terms.items() if isinstance(term, Term) and part in term.modules()}
+                told = replace(step, seen={name: seen for name, seen in step.seen.items() if name in own})
+                cast(Remembers, part).after_step(told)
 
     def after_epoch(self, epoch: int) -> None:
         for part in self.modules():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from tsrep.series import Embedding
+from tsrep.series import Embedding, Series
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,13 @@ class Pairs:
              that scales, chunks and workers add up. An anchor without a positive has weight zero.
     row:     (*group, anchor) int64, broadcastable: the series of the data set that the anchor belongs to.
 
+    Miners may ask for more, which a pairing says where it can:
+
+    who:     (*group, candidate) int64, broadcastable: the series that each candidate belongs to.
+    moment:  (*group, anchor), (*group, candidate), broadcastable: the steps they lie at, of pairs within one series.
+    points:  (*group, anchor, feature), (*group, candidate, feature): what the scores are products of.
+    floor:   the least score there can be, −1/τ for cosines over a temperature τ.
+
     Masses are constants unless a method learns them.
     """
 
@@ -31,6 +38,10 @@ class Pairs:
     repel: Tensor
     weight: Tensor
     row: Tensor
+    who: Tensor | None = None
+    moment: tuple[Tensor, Tensor] | None = None
+    points: tuple[Tensor, Tensor] | None = None
+    floor: float | None = None
 
     def dense(self) -> Pairs:
         return self
@@ -50,6 +61,7 @@ class Twins:
     first:  where this worker's n things begin among the m.
     alive:  (*group, m) bool: things that exist in both views; the others take no part. None: all do.
     weight, row: (*group, 2n), broadcastable, as in `Pairs`.
+    who:    (*group, 2m), broadcastable; moment: (*group, 2m), broadcastable; floor: as in `Pairs`.
     """
 
     pool: Tensor
@@ -58,6 +70,9 @@ class Twins:
     others: Tensor | None = None
     first: int = 0
     alive: Tensor | None = None
+    who: Tensor | None = None
+    moment: Tensor | None = None
+    floor: float | None = None
 
     def positions(self) -> tuple[Tensor, Tensor]:
         """For each of the 2n anchors, where itself and its positive stand among the 2m candidates."""
@@ -75,7 +90,18 @@ class Twins:
         if self.alive is not None:
             both = torch.cat([self.alive, self.alive], dim=-1)[..., None, :].to(attract.dtype)
             attract, repel = attract * both, repel * both
-        return Pairs(self.pool @ candidates.mT, attract, repel, self.weight, self.row)
+        moment = None if self.moment is None else (self.moment[..., itself], self.moment)
+        return Pairs(
+            score=self.pool @ candidates.mT,
+            attract=attract,
+            repel=repel,
+            weight=self.weight,
+            row=self.row,
+            who=self.who,
+            moment=moment,
+            points=(self.pool, candidates),
+            floor=self.floor,
+        )
 
 
 AnyPairs = Pairs | Twins
@@ -111,4 +137,25 @@ Loss = Callable[[AnyPairs], Tensor]
 """Pairs -> one value per anchor, (*group, anchor)."""
 
 Reweigh = Callable[[Tensor, Tensor], Tensor]
-"""(loss per anchor, row) -> weight per anchor, detached: what bad-pair mining does after the loss."""
+"""(loss of each series' positive pair (batch,), row (batch,)) -> factor (batch,), detached: bad-pair mining, after the loss."""
+
+
+@dataclass(frozen=True)
+class Mined:
+    """What a miner changes in a term; None: nothing.
+
+    mine:    masses.
+    loss:    the objective: a function or module, or the name of one of `losses.LOSSES` with its settings.
+    reweigh: the weight of each series' pair.
+    """
+
+    mine: Mine | None = None
+    loss: Loss | tuple[str, Mapping[str, Any]] | None = None
+    reweigh: Reweigh | None = None
+
+
+class Miner(Protocol):
+    """Configuration of a miner: one file of the room mining/."""
+
+    def build(self, data: Series) -> Mined:
+        """For one term. data: all series that will be learned from; rows of batches are places in it."""

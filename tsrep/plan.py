@@ -47,6 +47,7 @@ class Plan:
 
     data:      what to learn from.
     method:    how to learn, see `tsrep methods`.
+    mining:    what changes the pairs of the method, in this order, with settings: {bad_pairs: {}, hard_negatives: {beta: 0.5}}.
     encoder:   what learns.
     training:  how long and how fast.
     seed:      of weights, order, views and dropout.
@@ -62,11 +63,15 @@ class Plan:
     seed: Annotated[int, Ge(0)] = 0
     out: str | None = None
     workers: Annotated[int, Ge(0)] = 0
+    mining: dict[str, Any] = field(default_factory=dict)
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 ROOMS = {"method": ("methods", "ts2vec"), "encoder": ("encoders", "dilated")}
 """section -> the room its choices live in, and the choice made when the plan makes none."""
+
+NAMED = ("mining", "observers")
+"""Sections that hold several parts by name, each with its settings."""
 
 _short = reprlib.Repr()  # of what was given: a file may hold anything
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 120, 120
@@ -139,6 +144,13 @@ def explain(plan: Plan, given: Given) -> list[tuple[str, Any, str, str]]:
     recommended = getattr(type(plan.method), "recommended", {})
     for section in fields(Plan):
         value = getattr(plan, section.name)
+        if section.name == "mining" and value:
+            said = given.get("mining", (None, "default"))[1]
+            for name, part in value.items():
+                lines.append((f"mining.{name}", name, said, registry.summary(type(part))))
+                texts = registry.field_texts(type(part))
+                lines += [(f"mining.{name}.{f.name}", getattr(part, f.name), said, texts[f.name]) for f in fields(part)]
+            continue
         if not dataclasses.is_dataclass(value):
             said = given.get(section.name, (None, "default"))[1]
             lines.append((section.name, value, said, registry.field_texts(Plan)[section.name]))
@@ -179,6 +191,20 @@ def schema() -> dict[str, Any]:
         "seed": {"type": "integer", "minimum": 0, "default": 0},
         "out": {"type": ["string", "null"], "default": None},
         "workers": {"type": "integer", "minimum": 0, "default": 0},
+        "mining": {
+            "anyOf": [
+                {"type": "string"},
+                {
+                    "type": "object",
+                    "properties": {
+                        name: {"description": registry.summary(kind), "anyOf": [{"type": "null"}, described(kind)]}
+                        for name, kind in sorted(registry.choices("mining").items())
+                    },
+                    "additionalProperties": False,
+                },
+            ],
+            "default": {},
+        },
         "observers": {"type": "object", "additionalProperties": {"type": "object"}, "default": {}},
     }
     properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
@@ -210,7 +236,9 @@ def _flatten(given: Given, key: str, value: Any, said: str) -> None:
             raise InputError(f"expected keys and values under '{key}', got {_short.repr(value)} ({said})")
         for name, inner in value.items():
             given[f"{key}.{name}"] = (inner, said)
-    elif key == "observers":
+    elif key in NAMED:
+        if key == "mining" and isinstance(value, str):
+            value = {value: None}
         if isinstance(value, Mapping):  # `mlflow:` alone has no settings
             value = {str(name): {} if settings is None else settings for name, settings in value.items()}
         given[key] = ({} if value is None else value, said)
@@ -231,14 +259,14 @@ def _override(given: Given, text: str) -> None:
     if key in ROOMS:  # another choice: what was said of the former one goes with it
         for former in [k for k in given if k.startswith(key + ".")]:
             del given[former]
-    if key.startswith("observers."):
-        _, name, *rest = key.split(".")
-        held = given.get("observers", ({}, ""))[0]
+    if key.startswith(tuple(f"{section}." for section in NAMED)):
+        section, name, *rest = key.split(".")
+        held = given.get(section, ({}, ""))[0]
         held = dict(held) if isinstance(held, Mapping) else {}
         more = {".".join(rest): parsed} if rest else {} if parsed is None else parsed
         settings = held.get(name)
         held[name] = {**settings, **more} if isinstance(settings, Mapping) and isinstance(more, Mapping) else more
-        key, parsed = "observers", held
+        key, parsed = section, held
     _flatten(given, key.strip(), parsed, "command line")
 
 
@@ -264,7 +292,22 @@ def _build(given: Given) -> Plan:
     recommended = dict(getattr(type(built["method"]), "recommended", {}))
     built["training"] = checked(Training, recommended | sections["training"], "training")
     built["data"] = checked(DataPlan, sections["data"], "data")
+    if "mining" in single:
+        single["mining"] = _miners(single["mining"])
     made: Plan = checked(Plan, built | single, "")
+    return made
+
+
+def _miners(content: Any) -> dict[str, Any]:
+    """name -> configuration, of names with settings or of configurations."""
+    if not isinstance(content, Mapping):
+        raise InputError(f"expected names of miners with their settings under 'mining', got {_short.repr(content)}")
+    made = {}
+    for name, settings in content.items():
+        kind = registry.choice("mining", str(name))
+        if not isinstance(settings, kind | Mapping):
+            raise InputError(f"expected settings under 'mining.{name}', got {_short.repr(settings)}")
+        made[str(name)] = checked(kind, settings, f"mining.{name}") if isinstance(settings, Mapping) else settings
     return made
 
 

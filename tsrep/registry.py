@@ -16,7 +16,7 @@ from tsrep.errors import InputError, nearest
 
 @cache
 def choices(room: str) -> Mapping[str, type]:
-    """name -> configuration class of a room: "methods" or "encoders". The name is that of the file."""
+    """name -> configuration class of a room: "methods", "encoders" or "mining". The name is that of the file."""
     package = importlib.import_module(f"tsrep.{room}")
     found: dict[str, Any] = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -30,7 +30,7 @@ def choices(room: str) -> Mapping[str, type]:
 def choice(room: str, name: str) -> type:
     known = choices(room)
     if name not in known:
-        raise InputError(f"unknown {room[:-1]} '{name}'; {nearest(name, known)}")
+        raise InputError(f"unknown {room.removesuffix('s')} '{name}'; {nearest(name, known)}")
     kind: type = known[name]
     return kind
 

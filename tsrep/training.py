@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from tsrep import checkpoint, randomness
 from tsrep.distributed import World
 from tsrep.errors import InputError
-from tsrep.method import Method, Phase, Step
+from tsrep.memory import Step
+from tsrep.method import Method, Phase
 from tsrep.observers import Interrupted, Meter, Observer, signals
 from tsrep.series import STREAM, Batch, Embedding, Series, View
 

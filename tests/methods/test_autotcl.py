@@ -11,7 +11,8 @@ from torch import Tensor, nn
 import tsrep
 from tsrep import randomness
 from tsrep.encoders.dilated import Dilated
-from tsrep.method import DataShape, Method, Phase, Step
+from tsrep.memory import Step
+from tsrep.method import DataShape, Method, Phase
 from tsrep.methods.autotcl import BUDGET, AutoTCL
 from tsrep.pairing.across import Across
 from tsrep.pairing.relevance import Kernel, Means

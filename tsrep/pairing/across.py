@@ -40,6 +40,9 @@ class Across:
             repel=1.0 - attract,
             weight=anchors.new_full((n,), 1.0 / total),
             row=embeddings[self.anchors].series.row,
+            who=gather(embeddings[self.candidates].series.row),
+            points=(anchors / self.temperature**0.5, candidates / self.temperature**0.5),
+            floor=-1.0 / self.temperature,
         )
 
 

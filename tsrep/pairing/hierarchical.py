@@ -40,17 +40,25 @@ class Hierarchical:
         root = self.temperature**0.5
         if self.temperature != 1.0:
             left, right = left / root, right / root
+        who = gather(row).repeat(2)
         scales = left.shape[-1].bit_length()
         for scale in range(scales):
             if self.alpha > 0:
-                yield self._instances(left, right, alive, row, gather, self.alpha / scales)
+                yield self._instances(left, right, alive, row, who, gather, self.alpha / scales)
             if self.alpha < 1 and scale >= self.temporal_from:
-                yield self._moments(left, right, alive, row, gather, (1.0 - self.alpha) / scales)
+                yield self._moments(left, right, alive, row, scale, gather, (1.0 - self.alpha) / scales)
             if left.shape[-1] > 1:
                 left, right, alive = _halve(left, right, alive)
 
     def _instances(
-        self, left: Tensor, right: Tensor, alive: Tensor | None, row: Tensor, gather: Gather, share: float
+        self,
+        left: Tensor,
+        right: Tensor,
+        alive: Tensor | None,
+        row: Tensor,
+        who: Tensor,
+        gather: Gather,
+        share: float,
     ) -> Twins:
         """At each step, every series against every series: group is time, (time, 2·batch, feature)."""
         n, steps = left.shape[0], left.shape[-1]
@@ -68,17 +76,32 @@ class Hierarchical:
             others=others,
             first=first,
             alive=None if everyone is None else everyone.mT,
+            who=who,
         )
 
     def _moments(
-        self, left: Tensor, right: Tensor, alive: Tensor | None, row: Tensor, gather: Gather, share: float
+        self,
+        left: Tensor,
+        right: Tensor,
+        alive: Tensor | None,
+        row: Tensor,
+        scale: int,
+        gather: Gather,
+        share: float,
     ) -> Twins:
         """In each series, every step against every step: group is the batch, (batch, 2·time, feature)."""
         _, total = gather.place(left.shape[0])
         everyone = None if alive is None or total == left.shape[0] else gather(alive)
         pool = torch.cat([left, right], dim=-1).mT.contiguous()  # a third faster to multiply than as it lies
         weight = _weights(alive, alive if everyone is None else everyone, share, pool, count=2 * total * left.shape[-1])
-        return Twins(pool=pool, weight=weight if alive is None else weight.repeat(1, 2), row=row[:, None], alive=alive)
+        return Twins(
+            pool=pool,
+            weight=weight if alive is None else weight.repeat(1, 2),
+            row=row[:, None],
+            alive=alive,
+            who=row[:, None],
+            moment=torch.arange(left.shape[-1], device=row.device).repeat(2) * 2**scale,
+        )
 
 
 def common_steps(left: Embedding, right: Embedding) -> tuple[Tensor, Tensor, Tensor | None]:

@@ -39,6 +39,8 @@ class Instance:
             row=torch.cat([left.series.row, right.series.row]),
             others=others,
             first=first,
+            who=gather(left.series.row).repeat(2),
+            floor=-1.0 / self.temperature,
         )
 
 

@@ -51,12 +51,17 @@ class Segments:
         repel = both & ((place[:, None] - place).abs() > 1)
         anchors = attract.any(-1)
         everyone = gather(anchors).sum().clamp(min=1)
+        moment = place * (extent.sum(dim=1) / count.clamp(min=1))[:, None]
         yield Pairs(
             score=pooled @ pooled.mT / self.temperature,
             attract=attract.to(steps.dtype),
             repel=repel.to(steps.dtype),
             weight=anchors.to(steps.dtype) / everyone,
             row=embedding.series.row[:, None],
+            who=embedding.series.row[:, None],
+            moment=(moment, moment),
+            points=(pooled / self.temperature**0.5,) * 2,
+            floor=-1.0 / self.temperature,
         )
 
 

@@ -1,0 +1,70 @@
+"""What a part that remembers is told after a step: memories, queues and prototypes learn from nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from tsrep.pairs import AnyPairs, Gather
+from tsrep.series import Embedding, Views
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a term made of one batch, without gradients.
+
+    row:    (batch,) int64, the series of the batch, those of this worker.
+    loss:   (batch,) what the positive pair of each series lost: the mean over all its anchors, at all scales, by their weights.
+    weight: (batch,) sum of the weights of its anchors; zero where it had none alive, and then its loss means nothing.
+    parts:  the pairs as the loss took them, each with its loss (*group, anchor).
+    """
+
+    row: Tensor
+    loss: Tensor
+    weight: Tensor
+    parts: tuple[tuple[AnyPairs, Tensor], ...]
+
+    @staticmethod
+    def of(parts: Iterable[tuple[AnyPairs, Tensor]], row: Tensor) -> Seen:
+        """L_i = Σ_a w_a l_a / Σ_a w_a over the anchors a of series i."""
+        parts = tuple((pairs, loss.detach()) for pairs, loss in parts)
+        total = parts[0][1].new_zeros(len(row))
+        weight = torch.zeros_like(total)
+        for pairs, loss in parts:
+            place = places(pairs.row, row).expand_as(loss).flatten()
+            share = pairs.weight.detach().expand_as(loss)
+            total.index_add_(0, place, (loss * share).flatten())
+            weight.index_add_(0, place, share.flatten())
+        return Seen(row, total / torch.where(weight > 0, weight, 1.0), weight, parts)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happened in one step of a phase.
+
+    seen: what each term saw, by its name, of those terms that the part which is told belongs to.
+    """
+
+    phase: str
+    views: Views
+    embeddings: Mapping[str, Embedding]
+    seen: Mapping[str, Seen]
+    gather: Gather
+
+
+class Remembers(Protocol):
+    """A part of a method that holds state between steps. It changes here and nowhere else."""
+
+    def after_step(self, step: Step) -> None: ...
+
+    def after_epoch(self, epoch: int) -> None: ...
+
+
+def places(row: Tensor, batch: Tensor) -> Tensor:
+    """Where in a batch (batch,) of distinct rows each row stands; any shape. Every row must be in the batch."""
+    ordered, order = batch.sort()
+    return order[torch.searchsorted(ordered, row)]
