@@ -15,7 +15,7 @@ from tsrep.memory import Step
 from tsrep.pairs import Mined
 from tsrep.series import Series
 
-GOOD, NOISY, FAULTY = 0, 1, 2
+GOOD, NOISY, FAULTY = range(3)
 """What a pair is taken for."""
 
 NORMAL = 1.4826
@@ -59,6 +59,23 @@ class BadPairs:
 
     def build(self, data: Series) -> Mined:
         return Mined(reweigh=Memory(len(data), self))
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a memory holds of n pairs.
+
+    mean: (n,) mean loss over the epochs, NaN where never seen. kind: (n,) good, noisy or faulty.
+    low, high: thresholds. reliability: the memory's. epochs: how many it saw. weighs: whether the warm-up was over.
+    """
+
+    mean: Tensor
+    kind: Tensor
+    low: float
+    high: float
+    reliability: float
+    epochs: int
+    weighs: bool
 
 
 class Memory(nn.Module):
@@ -127,6 +144,10 @@ class Memory(nn.Module):
         count = self.count.sum(0)
         level = self.level / self.epoch if self.settings.compat == "paper" else 0.0
         return torch.where(count > 0, self.total.sum(0) / count + level, float("nan"))
+
+    def found(self) -> Found:
+        low, high = self.thresholds()
+        return Found(self.mean(), self.kind.clone(), low, high, float(self.repeats), int(self.epoch), self.weighs())
 
     def thresholds(self) -> tuple[float, float]:
         """(at or below: noisy, at or above: faulty)."""

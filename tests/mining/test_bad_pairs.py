@@ -1,0 +1,294 @@
+"""Dynamic bad-pair mining: the memory, the thresholds, the weights, and that a host is untouched until it has something to say."""
+
+import copy
+import runpy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import tsrep
+from tsrep.fitting import build, mined, prepare
+from tsrep.memory import Seen, Step
+from tsrep.method import Method
+from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, BadPairs, Memory, reliability
+from tsrep.pairs import Alone
+from tsrep.series import STREAM, Series
+from tsrep.training import Training, train
+
+reference = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "reference" / "bad_pairs.py")))
+HOSTS = {
+    "simclr": {"name": "simclr", "projection": 8},
+    "ts2vec": {"name": "ts2vec"},
+    "autotcl": {"name": "autotcl", "hidden": 6, "features": 4, "segments": 5},
+}
+ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12, "dropout": 0.0}
+
+
+def memory(n: int, **settings: Any) -> Memory:
+    return Memory(n, BadPairs(**settings)).double().train()
+
+
+def live(memory: Memory, losses: Sequence[float] | Tensor, rows: Tensor | None = None) -> None:
+    """One epoch in batches of at most seven."""
+    losses = torch.as_tensor(losses, dtype=torch.float64)
+    rows = torch.arange(len(losses)) if rows is None else rows
+    for some in rows.split(7):
+        seen = Seen(some, losses[some], torch.ones(len(some), dtype=torch.float64), ())
+        memory.after_step(Step("contrast", {}, {}, {"instance": seen}, Alone()))
+    memory.after_epoch(1)
+
+
+def example() -> Tensor:
+    """98 losses evenly spaced in [.9, 1.1], one of .1 and one of 3."""
+    return torch.cat([torch.linspace(0.9, 1.1, 98, dtype=torch.float64), torch.tensor([0.1, 3.0]).double()])
+
+
+# --- thresholds and weights ---------------------------------------------------------------------------------------
+
+
+def test_golden_values_of_the_published_thresholds_and_density() -> None:
+    held = memory(100, spread="gaussian", transform="density", warmup=1)
+    live(held, example())
+    assert float(held.middle) == pytest.approx(1.0110, abs=1e-4)
+    assert float(held.spread) == pytest.approx(0.22767, abs=1e-5)
+    assert held.thresholds() == pytest.approx((0.55567, 1.69400), abs=1e-5)
+    assert held.kind.tolist() == [GOOD] * 98 + [NOISY, FAULTY]
+    weight = held(example(), torch.arange(100))
+    assert weight[98] == pytest.approx(5.84e-4, rel=1e-3)
+    assert weight[99] == pytest.approx(0, abs=1e-12)
+    assert held(torch.full((1,), 1.0110, dtype=torch.float64), torch.tensor([99])).item() == pytest.approx(
+        1.7523, abs=1e-4
+    )
+
+
+def test_the_published_objective_equals_the_slow_loops() -> None:
+    rng = np.random.default_rng(0)
+    history = (1 + 0.05 * rng.standard_normal((5, 40))).tolist()
+    for epoch in history:
+        epoch[3], epoch[8] = 0.2, 2.5
+    now = (1 + 0.05 * rng.standard_normal(40)).tolist()
+    held = memory(40, spread="gaussian", transform="density", warmup=0)
+    for epoch in history:
+        live(held, epoch)
+    losses = torch.tensor(now, dtype=torch.float64)
+    weighed = (held(losses, torch.arange(40)) * losses).mean()
+    kinds, middle, spread = reference.flags(history, 2, 3)
+    assert kinds[8] == "faulty" and kinds.count("good") == 38 + (kinds[3] == "good")
+    assert weighed.item() == pytest.approx(reference.loss(now, history), rel=1e-9)
+    assert (float(held.middle), float(held.spread)) == pytest.approx((middle, spread), rel=1e-9)
+    assert weighed.item() != pytest.approx(float(np.mean(now)), rel=1e-3)
+
+
+def test_the_bounded_weight_is_one_at_most_and_the_density_is_not() -> None:
+    tight = 1 + 0.01 * (example() - 1)  # σ far below .4
+    for transform, least in (("bounded", 0.0), ("density", 1.0)):
+        held = memory(100, spread="gaussian", transform=transform, warmup=1)
+        live(held, tight)
+        weight = held(torch.linspace(0.98, 1.03, 50, dtype=torch.float64), torch.full((50,), 99))
+        assert (weight.max() <= 1) == (transform == "bounded")
+        assert weight.max() > least
+    removing = memory(100, transform="remove", warmup=1)
+    live(removing, tight)
+    assert removing(tight, torch.arange(100)).tolist() == [1.0] * 98 + [0.0, 0.0]
+
+
+def test_faulty_pairs_hide_noisy_ones_from_the_gaussian_spread_alone() -> None:
+    """Losses as methods.md measured them: clean 3.0, noisy 1.4, faulty 6.9, five of a hundred each."""
+    rng = np.random.default_rng(1)
+    losses = torch.from_numpy(np.repeat([3.0, 1.4, 6.9], [540, 30, 30]) + 0.05 * rng.standard_normal(600))
+    found = {}
+    for spread in ("gaussian", "robust"):
+        held = memory(600, spread=spread, warmup=1)
+        live(held, losses)
+        found[spread] = held.kind
+    assert (found["gaussian"][540:570] == NOISY).sum() == 0
+    assert (found["gaussian"][570:] == FAULTY).all()
+    assert (found["robust"][540:570] == NOISY).all() and (found["robust"][570:] == FAULTY).all()
+    assert (found["robust"][:540] != GOOD).sum() < 27
+
+
+# --- the memory ---------------------------------------------------------------------------------------------------
+
+
+def test_a_series_that_an_epoch_left_out_is_not_favoured_for_it() -> None:
+    """Losses fall from epoch to epoch; who misses the first one would look better than all others in a plain mean."""
+    held = memory(20, warmup=0)
+    own = torch.linspace(0, 1, 20, dtype=torch.float64)
+    for epoch, level in enumerate((9.0, 5.0, 3.0, 2.0)):
+        rows = torch.arange(20) if epoch else torch.tensor([i for i in range(20) if i not in (0, 19)])
+        live(held, own + level, rows)
+    order = held.mean().argsort()
+    assert order.tolist() == list(range(20))
+    torch.testing.assert_close(held.mean()[1:19].diff(), own[1:19].diff())
+
+
+def test_official_memory_is_weighted_by_the_epoch() -> None:
+    history = torch.rand(4, 9, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    held = memory(9, compat="official", spread="gaussian", transform="density", warmup=2, epochs=8)
+    for epoch in history:
+        live(held, epoch)
+    expected = reference.official_means(history.tolist(), 8)
+    torch.testing.assert_close(held.mean(), torch.tensor(expected, dtype=torch.float64))
+
+
+def test_a_series_without_a_living_anchor_is_not_remembered() -> None:
+    held = memory(4)
+    seen = Seen(torch.arange(4), torch.tensor([1.0, 2.0, 0.0, 4.0]), torch.tensor([1.0, 1.0, 0.0, 1.0]), ())
+    held.after_step(Step("contrast", {}, {}, {"instance": seen}, Alone()))
+    held.after_epoch(1)
+    assert held.mean().isnan().tolist() == [False, False, True, False]
+    assert held.kind.tolist() == [GOOD] * 4
+
+
+def test_the_memory_is_as_long_as_the_data_whatever_the_epochs() -> None:
+    held = memory(50)
+    before = sum(b.numel() for b in held.buffers())
+    for _ in range(6):
+        live(held, torch.rand(50, dtype=torch.float64))
+    assert sum(b.numel() for b in held.buffers()) == before < 8 * 50
+
+
+# --- the warm-up --------------------------------------------------------------------------------------------------
+
+
+def test_reliability_is_the_share_of_variance_that_is_of_the_series() -> None:
+    """Spearman and Brown: with own variance a and noise b in each of k epochs of a half, r = a / (a + b / k)."""
+    rng = np.random.default_rng(2)
+    n, k = 20_000, 3
+    own = rng.standard_normal(n)
+    total = torch.from_numpy(np.stack([(own + 2 * rng.standard_normal((k, n))).sum(0) for _ in range(2)]))
+    r = 1 / (1 + 4 / k)
+    assert reliability(total, torch.full((2, n), k)).item() == pytest.approx(2 * r / (1 + r), abs=0.02)
+    assert reliability(total.flip(1).roll(1, 1), torch.full((2, n), k)) > 0
+    apart = torch.from_numpy(rng.standard_normal((2, n)))
+    assert reliability(apart, torch.ones(2, n)).item() < 0.05
+    assert reliability(torch.stack([apart[0], -apart[0]]), torch.ones(2, n)).item() == 0
+    assert reliability(torch.zeros(2, 5), torch.ones(2, 5)).item() == 0
+
+
+def test_nothing_is_weighed_before_the_memory_repeats_itself() -> None:
+    rng = np.random.default_rng(3)
+    chance = memory(200)
+    for _ in range(8):
+        live(chance, 1 + np.abs(rng.standard_normal(200)) ** 3)
+    assert not chance.weighs() and chance.kind.eq(GOOD).all()
+    own = example().repeat(2)
+    telling = memory(200)
+    for epoch in range(1, 7):
+        live(telling, own + 0.01 * torch.from_numpy(rng.standard_normal(200)))
+        assert telling.weighs() == (epoch >= 4)
+    assert telling.kind[98:100].tolist() == [NOISY, FAULTY]
+
+
+# --- on hosts -----------------------------------------------------------------------------------------------------
+
+
+def windows(n: int = 24, time: int = 32) -> np.ndarray:
+    x = np.random.default_rng(4).standard_normal((n, 3, time)).astype(np.float32)
+    x[1, :, 20:], x[2, :, :7], x[3, 2, 4:9] = np.nan, np.nan, np.nan
+    return x
+
+
+def made(host: str, settings: Mapping[str, Any] | None, **training: Any) -> tuple[Method, Series, Training]:
+    """A host, with mining unless settings is None, on small ragged data."""
+    content = {"method": HOSTS[host], "encoder": ENCODER, "training": {"batch_size": 8, "log_every": 1, **training}}
+    plan, _ = tsrep.make_plan(content | ({} if settings is None else {"mining": {"bad_pairs": settings}}))
+    ready = prepare(tsrep.as_panel(windows()), plan)
+    return mined(plan, ready), ready.train, plan.training
+
+
+def memories(method: Method) -> list[Memory]:
+    return [module for module in method.modules() if isinstance(module, Memory)]
+
+
+@pytest.mark.parametrize("settings", [{"warmup": 99}, {"warmup": 0, "beta_noisy": 1e9, "beta_faulty": 1e9}, {}])
+@pytest.mark.parametrize("host", HOSTS)
+def test_without_a_bad_pair_a_host_is_the_same_to_the_bit(host: str, settings: dict[str, Any]) -> None:
+    alone, data, training = made(host, None, steps=7)
+    expected, history = train(alone, data, training)
+    with_mining, data, training = made(host, settings, steps=7)
+    found, told = train(with_mining, data, training)
+    assert history == told
+    assert all(torch.equal(a, b) for a, b in zip(expected.parameters(), found.parameters(), strict=True))
+    assert all(memory.count.sum() == 2 * 24 for memory in memories(with_mining))
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_every_term_of_a_host_remembers_every_series_once_an_epoch_and_weighs_bad_ones_down(host: str) -> None:
+    settings = {"warmup": 2, "beta_noisy": 0.5, "beta_faulty": 0.5, "transform": "remove"}
+    method, data, training = made(host, settings, epochs=4)
+    train(method, data, training)
+    held = memories(method)
+    assert len(held) == (2 if host == "autotcl" else 1)
+    for memory in held:
+        assert int(memory.epoch) == 4
+        assert memory.count.sum(0).tolist() == [4] * 24
+        assert memory.mean().isfinite().all()
+        assert {GOOD, NOISY, FAULTY} == set(memory.kind.tolist())
+    plain, _, _ = made(host, None, epochs=4)
+    train(plain, data, training)
+    ends = zip(method.encoder.parameters(), plain.encoder.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in ends)
+
+
+def loss_and_gradients(method: Method, data: Series) -> tuple[Tensor, Tensor]:
+    """Loss of the phase that moves the encoder, and its gradient with respect to the pooled embeddings of the first view."""
+    phase = method.phases[-1]
+    views = method.view({STREAM: data}, torch.Generator().manual_seed(0))
+    embeddings = method.embed(phase.embedded(views))
+    first = next(iter(embeddings.values()))
+    leaf = first.pooled.detach().requires_grad_()
+    embeddings = {
+        name: copy.copy(e) if e is not first else type(e)(e.steps, leaf, e.series) for name, e in embeddings.items()
+    }
+    loss, _, _ = method.loss(phase, views, embeddings, Alone())
+    return loss.detach(), torch.autograd.grad(loss, leaf)[0]
+
+
+def test_only_bad_pairs_lose_weight_and_the_weight_carries_no_gradient() -> None:
+    """SimCLR's loss is a sum over pairs: with pair 5 removed it is the sum of the others' terms."""
+    method, data, _ = made("simclr", {"warmup": 0, "transform": "remove"})
+    (memory,) = memories(method)
+    method.eval()  # in evaluation nothing is weighed
+    memory.kind[5] = FAULTY
+    whole, _ = loss_and_gradients(method, data)
+    method.train()
+    less, gradient = loss_and_gradients(method, data)
+    assert less < whole
+    memory.kind[5] = GOOD
+    again, plain = loss_and_gradients(method, data)
+    assert torch.equal(again, whole)
+    assert not torch.equal(plain[5], gradient[5])
+    # Without its own pair a series still repels all others.
+    assert gradient[5].abs().sum() > 0
+
+
+def test_a_run_that_is_stopped_and_resumed_equals_one_that_was_not(tmp_path: Path) -> None:
+    settings = {"warmup": 1, "beta_noisy": 0.5, "beta_faulty": 0.5}
+    whole, data, training = made("ts2vec", settings, steps=11)
+    train(whole, data, training)
+    begun, _, _ = made("ts2vec", settings, steps=11, checkpoint_every=5)
+    looks = iter([False] * 6 + [True])
+    with pytest.raises(tsrep.Interrupted):
+        train(begun, data, training, directory=tmp_path, stopping=lambda: next(looks))
+    resumed, _, _ = made("ts2vec", settings, steps=11)
+    train(resumed, data, training, resume=tmp_path / "checkpoint.safetensors")
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor.nan_to_num(), resumed.state_dict()[name].nan_to_num()), name
+    (memory,) = memories(whole)
+    assert memory.kind.ne(GOOD).any()
+
+
+def test_mining_a_method_that_learns_from_no_pairs_is_refused() -> None:
+    plan, _ = tsrep.make_plan({"encoder": ENCODER, "mining": "bad_pairs"})
+    ready = prepare(tsrep.as_panel(windows()), plan)
+    method = build(plan, ready.shape)
+    bare = Method("bare", method.view, method.encoder, (tsrep.Phase("contrast", (method.encoder,), {"x": len}),))  # type: ignore[dict-item]
+    with pytest.raises(ValueError, match="'bare' has none to mine"):
+        bare.mined([BadPairs()], ready.train)
