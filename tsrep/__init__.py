@@ -15,6 +15,8 @@ _PUBLIC = {
     "prepare": "fitting",
     "finish": "fitting",
     "build": "fitting",
+    "mined": "fitting",
+    "bad_pairs": "fitting",
     "bar": "fitting",
     "observers_of": "fitting",
     "load": "model",
@@ -85,11 +87,13 @@ if TYPE_CHECKING:
     from tsrep.evaluation import report as _evaluation_report
     from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.evaluation.tidy import tidy as tidy
+    from tsrep.fitting import bad_pairs as bad_pairs
     from tsrep.fitting import bar as bar
     from tsrep.fitting import build as build
     from tsrep.fitting import finish as finish
     from tsrep.fitting import fit as fit
     from tsrep.fitting import learn as learn
+    from tsrep.fitting import mined as mined
     from tsrep.fitting import observers_of as observers_of
     from tsrep.fitting import prepare as prepare
     from tsrep.fitting import resume as resume

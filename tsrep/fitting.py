@@ -27,7 +27,8 @@ from tsrep.data.windows import windows
 from tsrep.distributed import World
 from tsrep.errors import InputError, nearest
 from tsrep.meters import meter, warning
-from tsrep.method import DataShape, Method
+from tsrep.method import DataShape, Method, Term
+from tsrep.mining.bad_pairs import Found, Memory
 from tsrep.model import Described, Model, inputs_to_keep, load
 from tsrep.observers import Observer
 from tsrep.plan import DataPlan, Plan
@@ -208,6 +209,16 @@ def mined(plan: Plan, prepared: Prepared) -> Method:
         return method.mined(plan.mining.values(), prepared.train) if plan.mining else method
     except ValueError as error:
         raise InputError(f"mining {', '.join(plan.mining)}: {error}") from error
+
+
+def bad_pairs(method: Method) -> dict[str, Found]:
+    """Phase and term -> what its memory of pairs holds, of those terms that bad-pair mining watches."""
+    return {
+        f"{phase.name}/{name}": term.reweigh.found()
+        for phase in method.phases
+        for name, term in phase.terms.items()
+        if isinstance(term, Term) and isinstance(term.reweigh, Memory)
+    }
 
 
 def learn(

@@ -16,7 +16,7 @@ import tsrep
 from tsrep.fitting import build, mined, prepare
 from tsrep.memory import Seen, Step
 from tsrep.method import Method
-from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, BadPairs, Memory, reliability
+from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, BadPairs, Memory, reliability, spread_of
 from tsrep.pairs import Alone
 from tsrep.series import STREAM, Series
 from tsrep.training import Training, train
@@ -56,7 +56,7 @@ def test_golden_values_of_the_published_thresholds_and_density() -> None:
     held = memory(100, spread="gaussian", transform="density", warmup=1)
     live(held, example())
     assert float(held.middle) == pytest.approx(1.0110, abs=1e-4)
-    assert float(held.spread) == pytest.approx(0.22767, abs=1e-5)
+    assert held.spread.tolist() == pytest.approx([0.22767] * 2, abs=1e-5)
     assert held.thresholds() == pytest.approx((0.55567, 1.69400), abs=1e-5)
     assert held.kind.tolist() == [GOOD] * 98 + [NOISY, FAULTY]
     weight = held(example(), torch.arange(100))
@@ -81,7 +81,7 @@ def test_the_published_objective_equals_the_slow_loops() -> None:
     kinds, middle, spread = reference.flags(history, 2, 3)
     assert kinds[8] == "faulty" and kinds.count("good") == 38 + (kinds[3] == "good")
     assert weighed.item() == pytest.approx(reference.loss(now, history), rel=1e-9)
-    assert (float(held.middle), float(held.spread)) == pytest.approx((middle, spread), rel=1e-9)
+    assert (float(held.middle), *held.spread.tolist()) == pytest.approx((middle, spread, spread), rel=1e-9)
     assert weighed.item() != pytest.approx(float(np.mean(now)), rel=1e-3)
 
 
@@ -111,6 +111,19 @@ def test_faulty_pairs_hide_noisy_ones_from_the_gaussian_spread_alone() -> None:
     assert (found["gaussian"][570:] == FAULTY).all()
     assert (found["robust"][540:570] == NOISY).all() and (found["robust"][570:] == FAULTY).all()
     assert (found["robust"][:540] != GOOD).sum() < 27
+
+
+def test_the_robust_spread_is_that_of_each_side_of_the_median() -> None:
+    """Exponential losses: below the median they crowd, above it they stretch."""
+    losses = -torch.log(torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64))
+    middle, (below, above) = spread_of(losses, "robust")
+    assert middle == pytest.approx(np.log(2), rel=1e-2)
+    assert below == pytest.approx(1.4826 * (np.log(2) - np.log(4 / 3)), rel=1e-2)
+    assert above == pytest.approx(1.4826 * (np.log(4) - np.log(2)), rel=1e-2)
+    even = torch.linspace(-1, 1, 1001, dtype=torch.float64)
+    _, both = spread_of(even, "robust")
+    assert both.tolist() == pytest.approx([1.4826 / 2] * 2, rel=1e-2)
+    assert spread_of(torch.tensor([float("nan"), 1.0]), "robust")[1].tolist() == [0, 0]
 
 
 # --- the memory ---------------------------------------------------------------------------------------------------

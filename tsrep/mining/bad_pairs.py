@@ -19,7 +19,7 @@ GOOD, NOISY, FAULTY = range(3)
 """What a pair is taken for."""
 
 NORMAL = 1.4826
-"""Deviation of a normal variable over its median absolute deviation."""
+"""Deviation of a normal variable over its median absolute deviation, which by symmetry is that of each side alone."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class BadPairs:
 
     beta_noisy:  β_n.
     beta_faulty: β_f.
-    spread:      robust: μ is the median and σ 1.4826 times the median absolute deviation. gaussian: mean and deviation, as published;
-                 faulty pairs stretch that σ until it hides the noisy ones.
+    spread:      robust: μ is the median, and σ of each side 1.4826 times the median distance of that side's pairs from it.
+                 gaussian: mean and deviation, as published; faulty pairs stretch that σ until it hides the noisy ones.
     transform:   T. bounded: exp(−(L − μ)² / 2σ²), 1 at most. density: the normal density as published, which amplifies where
                  σ < .4. remove: 0.
     warmup:      epochs before any pair is weighed. None: until the memory repeats itself, see `reliability`.
@@ -84,7 +84,8 @@ class Memory(nn.Module):
     now:    (n,) this epoch's losses, NaN where not seen yet.
     total:  (2, n) sum over the epochs, even and odd ones apart. count: (2, n) epochs that saw the series.
     level:  sum of the epochs' means. epoch: epochs that are over.
-    kind:   (n,) good, noisy or faulty, of the epochs that are over. middle, spread: μ and σ. repeats: the memory's reliability.
+    kind:   (n,) good, noisy or faulty, of the epochs that are over. middle: μ. spread: (2,) σ below and above it.
+    repeats: the memory's reliability.
     """
 
     now: Tensor
@@ -105,16 +106,18 @@ class Memory(nn.Module):
         self.register_buffer("count", torch.zeros(2, n, dtype=torch.int64))
         self.register_buffer("kind", torch.zeros(n, dtype=torch.int64))
         self.register_buffer("epoch", torch.zeros((), dtype=torch.int64))
-        for name in ("level", "middle", "spread", "repeats"):
+        self.register_buffer("spread", torch.zeros(2, dtype=torch.float64))
+        for name in ("level", "middle", "repeats"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     def forward(self, loss: Tensor, row: Tensor) -> Tensor:
         """Factor of each series of a batch: (batch,), (batch,) -> (batch,)."""
         if not self.training:
             return torch.ones_like(loss)
-        bad = self.kind[row] != GOOD
-        weight = TRANSFORMS[self.settings.transform](loss, self.middle, self.spread)
-        return torch.where(bad, weight, 1.0).to(loss.dtype)
+        kind = self.kind[row]
+        spread = torch.where(kind == NOISY, self.spread[0], self.spread[1])
+        weight = TRANSFORMS[self.settings.transform](loss, self.middle, spread)
+        return torch.where(kind == GOOD, 1.0, weight).to(loss.dtype)
 
     def after_step(self, step: Step) -> None:
         for seen in step.seen.values():
@@ -151,8 +154,9 @@ class Memory(nn.Module):
 
     def thresholds(self) -> tuple[float, float]:
         """(at or below: noisy, at or above: faulty)."""
-        middle, spread = float(self.middle), float(self.spread)
-        return middle - self.settings.beta_noisy * spread, middle + self.settings.beta_faulty * spread
+        below, above = self.spread.tolist()
+        middle = float(self.middle)
+        return middle - self.settings.beta_noisy * below, middle + self.settings.beta_faulty * above
 
     def weighs(self) -> bool:
         """Whether the warm-up is over."""
@@ -162,16 +166,20 @@ class Memory(nn.Module):
 
     def _judge(self) -> None:
         mean = self.mean()
-        known = ~mean.isnan()
-        if int(known.sum()) > 1:
-            middle, spread = SPREADS[self.settings.spread](mean[known])
-            self.middle.copy_(middle), self.spread.copy_(spread)
+        middle, spread = spread_of(mean, self.settings.spread)
+        self.middle.copy_(middle), self.spread.copy_(spread)
         self.repeats.copy_(reliability(self.total, self.count))
         self.kind.zero_()
-        if self.weighs() and float(self.spread) > 0:
-            low, high = self.thresholds()
-            self.kind[mean <= low] = NOISY
-            self.kind[mean >= high] = FAULTY
+        if self.weighs():
+            self.kind.copy_(judged(mean, *self.thresholds()))
+
+
+def judged(mean: Tensor, low: float, high: float) -> Tensor:
+    """(n,) mean losses -> (n,) good, noisy or faulty; all good where there is no spread."""
+    kind = torch.full_like(mean, GOOD, dtype=torch.int64)
+    if low < high:
+        kind[mean <= low], kind[mean >= high] = NOISY, FAULTY
+    return kind
 
 
 LOOKS = 4
@@ -193,16 +201,17 @@ def reliability(total: Tensor, count: Tensor) -> Tensor:
     return torch.where(size > 0, (2.0 * r / (1.0 + r)).clamp(min=0.0), 0.0) if bool(r > -1) else total.new_zeros(())
 
 
-def gaussian(mean: Tensor) -> tuple[Tensor, Tensor]:
-    return mean.mean(), mean.std()
-
-
-def robust(mean: Tensor) -> tuple[Tensor, Tensor]:
+def spread_of(mean: Tensor, how: Literal["robust", "gaussian"]) -> tuple[Tensor, Tensor]:
+    """μ and σ below and above it (2,), of mean losses (n,). Series that were never seen (NaN) are left out; zeros where fewer than
+    two were seen."""
+    mean = mean[~mean.isnan()]
+    if len(mean) < 2:
+        return mean.new_zeros(()), mean.new_zeros(2)
+    if how == "gaussian":
+        return mean.mean(), mean.std().repeat(2)
     middle = mean.quantile(0.5)
-    return middle, NORMAL * (mean - middle).abs().quantile(0.5)
-
-
-SPREADS: Mapping[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = {"gaussian": gaussian, "robust": robust}
+    sides = mean[mean <= middle], mean[mean >= middle]
+    return middle, NORMAL * torch.stack([(side - middle).abs().quantile(0.5) for side in sides])
 
 
 def bounded(loss: Tensor, middle: Tensor, spread: Tensor) -> Tensor:
