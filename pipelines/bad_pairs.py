@@ -2,22 +2,31 @@
 
     TSREP_DATA=... python pipelines/bad_pairs.py [--sets NATOPS,Epilepsy] [--hosts simclr,ts2vec,autotcl] [--seeds 5] [--jobs 2]
 
-Of the training series 5 % are made faulty (the second view is that of another series) and 5 % noisy (both views drown in the same
-wandering baseline), for good. A host learns from undamaged series, and from damaged ones alone, with mining (robust thresholds) and with
-mining as published (gaussian ones). Found is what the memory says at the end: recall and precision for each kind. Lost is accuracy of ridge
-on the embeddings of the undamaged test series. SimCLR has the two views of the paper, scaling and permutation with strong jitter.
+Of the training series 5 % are made faulty (the second view is that of another series) and 5 % noisy (both views drown in
+the same wandering baseline), for good. A host learns from undamaged series, and from damaged ones alone, with mining (robust
+thresholds) and with mining by gaussian thresholds, as published. Found is what the memory says at the end: recall and precision
+for each kind. Lost is accuracy of ridge on the embeddings of the undamaged test series. SimCLR has views like the paper's, scaling
+with strong jitter and permutation.
 """
 
 from __future__ import annotations
 
+import argparse
 import time
 from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import wilcoxon
+from sklearn.linear_model import RidgeClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from torch import Generator, Tensor, nn
 
 import tsrep
