@@ -321,3 +321,23 @@ def test_show_draws_what_a_learned_view_keeps(run: Run, table: Path, tmp_path: P
     assert all(path.read_bytes()[:4] == b"\x89PNG" for path in pictures)
     elsewhere = tmp_path / "elsewhere"
     assert run("show", out, "--out", elsewhere).code == 0 and (elsewhere / "masks.png").is_file()
+
+
+def test_show_tells_and_draws_bad_pairs(run: Run, table: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mined"
+    told = run(
+        "fit", *TINY, "--mining", "bad_pairs", "mining.bad_pairs.warmup=0", "--data", table, "--out", out, "--quiet"
+    )
+    assert told.code == 0, told.err
+    assert "bad_pairs" in (out / "plan.yaml").read_text()
+    told = run("show", out, "--bad-pairs")
+    assert told.code == 0, told.err
+    assert "noisy pairs" in told.err and "reliability" in told.err
+    assert (out / "pictures" / "bad_pairs.csv").read_text().startswith("term,row,loss,kind")
+    assert (out / "pictures" / "bad_pairs.png").read_bytes()[:4] == b"\x89PNG"
+    told = run("show", out)
+    assert str(out / "pictures" / "bad_pairs.png") in told.out
+    plain = tmp_path / "plain"
+    assert run("fit", *TINY, "--data", table, "--out", plain, "--quiet").code == 0
+    told = run("show", plain, "--bad-pairs")
+    assert told.code == 2 and "--mining bad_pairs" in told.err

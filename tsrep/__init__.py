@@ -16,7 +16,7 @@ _PUBLIC = {
     "finish": "fitting",
     "build": "fitting",
     "mined": "fitting",
-    "bad_pairs": "fitting",
+    "bad_pairs": "suspects",
     "bar": "fitting",
     "observers_of": "fitting",
     "load": "model",
@@ -87,7 +87,6 @@ if TYPE_CHECKING:
     from tsrep.evaluation import report as _evaluation_report
     from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.evaluation.tidy import tidy as tidy
-    from tsrep.fitting import bad_pairs as bad_pairs
     from tsrep.fitting import bar as bar
     from tsrep.fitting import build as build
     from tsrep.fitting import finish as finish
@@ -118,6 +117,7 @@ if TYPE_CHECKING:
     from tsrep.plots import neighbours as _plots_neighbours
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
+    from tsrep.suspects import bad_pairs as bad_pairs
     from tsrep.training import Training as Training
     from tsrep.training import train as train
 

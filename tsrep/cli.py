@@ -164,8 +164,11 @@ def evaluate(
 def show(
     model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
     out: Annotated[Path | None, typer.Option(help="Folder of the pictures; the model's folder/pictures.")] = None,
+    bad_pairs: Annotated[
+        bool, typer.Option("--bad-pairs", help="The pairs that bad-pair mining found, as a table and a picture.")
+    ] = False,
 ) -> None:
-    """What a model learned: its training, and the series, mask and view of a few windows where its view is learned."""
+    """What a model learned: its training, the series, mask and view of a few windows where its view is learned, and bad pairs."""
     from tsrep import pictures
     from tsrep.model import load
 
@@ -175,7 +178,40 @@ def show(
     if loaded.history:
         last = {name: value for name, value in loaded.history[-1].items() if name not in ("step", "rank_of")}
         _say(f"after {int(loaded.history[-1]['step'])} steps: " + ", ".join(f"{k} {v:.4g}" for k, v in last.items()))
+    if bad_pairs:
+        _show_bad_pairs(loaded, model, folder)
+        return
     for path in pictures.write(pictures.of_training(loaded), folder):
+        typer.echo(path)
+
+
+def _show_bad_pairs(model: Any, name: str, folder: Path) -> None:
+    from tsrep import pictures
+
+    if model.suspects is None:
+        raise InputError(
+            f"expected a model trained with bad-pair mining (--mining bad_pairs), {name} was trained without"
+        )
+    table = model.suspects.table()
+    for term, found in model.suspects.found.items():
+        of_term = table[table["term"] == term]
+        bad = of_term[of_term["kind"] != "good"]
+        count = bad["kind"].value_counts()
+        _say(
+            f"{term}: {count.get('noisy', 0)} noisy pairs (mean loss {found.low:.3g} or less) and {count.get('faulty', 0)} "
+            f"faulty ones ({found.high:.3g} or more) of {len(of_term)}, after {found.epochs} epochs; "
+            f"reliability {found.reliability:.2f}"
+            + ("" if found.weighs else ", the warm-up was not over: nothing was weighed")
+        )
+        lines = _table("the worst of them", "row", "mean loss", "kind")
+        for row in bad.head(20).itertuples():
+            lines.add_row(str(row.row), f"{row.loss:.4g}", row.kind)
+        if len(bad):
+            _print(lines)
+    folder.mkdir(parents=True, exist_ok=True)
+    table.to_csv(folder / "bad_pairs.csv", index=False)
+    figures = {"bad_pairs": pictures.of_suspects(model, model.suspects)}
+    for path in (folder / "bad_pairs.csv", *pictures.write(figures, folder)):
         typer.echo(path)
 
 

@@ -27,14 +27,14 @@ from tsrep.data.windows import windows
 from tsrep.distributed import World
 from tsrep.errors import InputError, nearest
 from tsrep.meters import meter, warning
-from tsrep.method import DataShape, Method, Term
-from tsrep.mining.bad_pairs import Found, Memory
+from tsrep.method import DataShape, Method
 from tsrep.model import Described, Model, inputs_to_keep, load
 from tsrep.observers import Observer
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
 from tsrep.series import STREAM, Series
+from tsrep.suspects import suspects
 from tsrep.training import device_of, train
 
 LONGEST = 3000
@@ -211,16 +211,6 @@ def mined(plan: Plan, prepared: Prepared) -> Method:
         raise InputError(f"mining {', '.join(plan.mining)}: {error}") from error
 
 
-def bad_pairs(method: Method) -> dict[str, Found]:
-    """Phase and term -> what its memory of pairs holds, of those terms that bad-pair mining watches."""
-    return {
-        f"{phase.name}/{name}": term.reweigh.found()
-        for phase in method.phases
-        for name, term in phase.terms.items()
-        if isinstance(term, Term) and isinstance(term.reweigh, Memory)
-    }
-
-
 def learn(
     plan: Plan,
     prepared: Prepared,
@@ -248,11 +238,14 @@ def learn(
         meters=(meter,),
         stopping=stopping,
     )
+    found = suspects(method, prepared.train, plan.seed)
     encoder = encoder.to(device="cpu", dtype=torch.float32)
     learned = (
         method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None
     )
-    return Model(encoder, plan, prepared.scaler, prepared.described, prepared.check, history, view=learned)
+    return Model(
+        encoder, plan, prepared.scaler, prepared.described, prepared.check, history, view=learned, suspects=found
+    )
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Model:

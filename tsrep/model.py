@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, checkpoint, plan, randomness, registry
+from tsrep import card, checkpoint, plan, randomness, registry, suspects
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
@@ -24,6 +24,7 @@ from tsrep.errors import InputError
 from tsrep.method import DataShape
 from tsrep.plan import Plan
 from tsrep.series import POOLS, Series
+from tsrep.suspects import Suspects
 
 CHUNK = 32
 """Windows that go through the encoder at a time: more do not fit the processor's cache and are slower (measured on two cores)."""
@@ -68,6 +69,7 @@ class Model:
     history: numbers of the training, a line for every few steps.
     results: lines of evaluation, shown by the card.
     view:    the learned view it was trained with, to look at; None where the method learns none. Embedding does without it.
+    suspects: what bad-pair mining found in training, to look at; None where nothing was mined.
     """
 
     encoder: nn.Module
@@ -78,6 +80,7 @@ class Model:
     history: list[dict[str, float]] = field(default_factory=list)
     results: list[dict[str, Any]] = field(default_factory=list)
     view: nn.Module | None = None
+    suspects: Suspects | None = None
 
     def __repr__(self) -> str:
         method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
@@ -176,8 +179,9 @@ class Model:
             self._write(Path(beside))
             for name in [p.name for p in Path(beside).iterdir()]:
                 (Path(beside) / name).replace(folder / name)
-        if self.view is None:  # of a model that stood here before
-            (folder / VIEW).unlink(missing_ok=True)
+        for name, part in ((VIEW, self.view), (suspects.NAME, self.suspects)):
+            if part is None:  # of a model that stood here before
+                (folder / name).unlink(missing_ok=True)
         return folder
 
     def _write(self, folder: Path) -> None:
@@ -185,6 +189,8 @@ class Model:
         checkpoint.save(folder / "weights.safetensors", self.encoder.state_dict(), {"format": FORMAT})
         if self.view is not None:
             checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
+        if self.suspects is not None:
+            self.suspects.save(folder / suspects.NAME)
         described = asdict(self.data) | {"scaler": self.scaler.to_dict(), "format": FORMAT, "versions": versions()}
         described["weights"] = _sha256(folder / "weights.safetensors")
         described["view"] = None if self.view is None else _sha256(folder / VIEW)
@@ -254,6 +260,7 @@ def load(path: str | Path) -> Model:
         _lines(folder / "history.jsonl"),
         _lines(folder / "results.jsonl"),
         view,
+        suspects.load(folder / suspects.NAME) if (folder / suspects.NAME).is_file() else None,
     )
     _prove(model, stored["embeddings"].numpy(), path)
     # What the stored inputs are too short to reach is told by the file itself.
@@ -269,7 +276,7 @@ def untrained(model: Model, seed: int) -> Model:
     with randomness.seeded(seed, randomness.WEIGHTS):
         seen = inputs(model.data.channels, model.plan.data.independent)
         encoder = model.plan.encoder.build(len(seen), model.data.length)
-    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None)
+    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None)
 
 
 def inputs_to_keep(panel: Panel, most: int = 4) -> np.ndarray:

@@ -15,19 +15,23 @@ from tsrep.evaluating import Evaluation
 from tsrep.forecasting import Forecasts
 from tsrep.model import Model
 from tsrep.series import Series
+from tsrep.suspects import KINDS, Suspects
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
 def of_training(model: Model) -> dict[str, Figure]:
-    """name -> figure: how the loss and the collapse meter went, and what a learned view keeps of a few windows; of what there is."""
+    """name -> figure: how the loss and the collapse meter went, what a learned view keeps of a few windows, and the pairs that mining
+    found bad; of what there is."""
     from tsrep.plots.curves import curves
 
-    masks = {} if model.view is None else {"masks": _masks(model)}
+    others = {} if model.view is None else {"masks": _masks(model)}
+    if model.suspects is not None:
+        others["bad_pairs"] = of_suspects(model, model.suspects)
     names = dict.fromkeys(name for line in model.history for name in line if name not in ("step", "rank_of", "rate"))
     if not names:
-        return masks
+        return others
     told = {
         "loss/validation" if name == "validation" else name: (
             [line["step"] for line in model.history if name in line],
@@ -35,7 +39,7 @@ def of_training(model: Model) -> dict[str, Figure]:
         )
         for name in names
     }
-    return {"curves": curves(told, title=_title(model))} | masks
+    return {"curves": curves(told, title=_title(model))} | others
 
 
 def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
@@ -82,6 +86,25 @@ def of_forecasts(model: Model, found: Forecasts) -> dict[str, Figure]:
         "forecasts": forecasts(found.past, found.future, found.examples, highlight=ours, title=title),
         "horizons": horizons(errors, highlight=ours, title=title),
     }
+
+
+def of_suspects(model: Model, suspects: Suspects) -> Figure:
+    """What bad-pair mining remembers of every pair, and the views of those that lost least and most."""
+    from tsrep.plots.bad_pairs import bad_pairs
+
+    channels = inputs(model.data.channels, model.plan.data.independent)
+    return bad_pairs(
+        {term: (found.mean.numpy(), found.low, found.high) for term, found in suspects.found.items()},
+        [
+            (f"row {row}: {KINDS[int(suspects.first.kind[row])]}, loss {float(suspects.first.mean[row]):.3g}")
+            for row in suspects.rows
+        ],
+        suspects.views,
+        suspects.start,
+        channels=channels,
+        rate=model.data.rate,
+        title=f"{_title(model)}: what the positive pairs lost",
+    )
 
 
 def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

@@ -63,7 +63,8 @@ def trained(tmp_path_factory, template, X) -> SimpleNamespace:
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(said):
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(root)
-        model = tsrep.fit(X, **TINY, out=root / "runs" / "first", observers={"mlflow": {"register": "steps"}})
+        kept = {"out": root / "runs" / "first", "observers": {"mlflow": {"register": "steps"}}}
+        model = tsrep.fit(X, **TINY, **kept, mining="bad_pairs")
     client = MlflowClient(f"sqlite:///{root}/runs/mlflow.db")
     run_id = json.loads((root / "runs" / "first" / "mlflow.json").read_text())["run_id"]
     changed = {key for key in before.keys() | os.environ.keys() if before.get(key) != os.environ.get(key)}
@@ -111,7 +112,8 @@ def test_a_run_tells_plan_data_and_state(trained, X):
     (entry,) = trained.run.inputs.dataset_inputs
     assert data.tags["tsrep.fingerprint"].startswith(entry.dataset.digest)
     assert json.loads(entry.dataset.profile) == {"series": 20, "channels": 3, "steps": 48}
-    assert files(trained.client, trained.run.info.run_id) >= {"README.md", "curves.png", "plan.yaml"}
+    logged = files(trained.client, trained.run.info.run_id)
+    assert logged >= {"README.md", "curves.png", "plan.yaml", "bad_pairs.png", "bad_pairs.csv"}
 
 
 def test_the_numbers_of_every_step_arrive(trained):

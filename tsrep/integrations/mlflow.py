@@ -113,6 +113,8 @@ class MLflow(tsrep.Observer):
             store.client.log_text(run_id, model.card(), "README.md")
             for name, figure in tsrep.training_pictures(model).items():
                 store.client.log_figure(run_id, figure, f"{name}.png")
+            if model.suspects is not None:
+                store.client.log_text(run_id, model.suspects.table().to_csv(index=False), "bad_pairs.csv")
             with quiet():
                 model_id = mlflow_model.log(store.client, run_id, model)
                 if self.register is not None:

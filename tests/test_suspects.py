@@ -1,0 +1,91 @@
+"""What bad-pair mining found is kept with the model: the memory as it was, and the views of the worst pairs."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import tsrep
+from tsrep.errors import InputError
+from tsrep.mining.bad_pairs import FAULTY, NOISY
+from tsrep.suspects import NAME, WORST, load
+
+SMALL = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
+EAGER = {"bad_pairs": {"warmup": 1, "beta_noisy": 0.5, "beta_faulty": 0.5}}
+
+
+def fit(method: Any = "ts2vec", mining: Any = EAGER, n: int = 16, **more: Any) -> tsrep.Model:
+    x = np.random.default_rng(0).standard_normal((n, 2, 24)).astype(np.float32)
+    x[1, :, 15:], x[2, 1, 4:9] = np.nan, np.nan
+    return tsrep.fit(x, method=method, encoder=SMALL, mining=mining, training={"epochs": 3, "batch_size": 8}, **more)
+
+
+@pytest.mark.parametrize("method", ["simclr", "ts2vec", {"name": "autotcl", "hidden": 6, "features": 4}])
+def test_the_worst_pairs_come_with_their_series_and_both_views(method: Any) -> None:
+    model = fit(method)
+    held = model.suspects
+    assert held is not None
+    assert len(held.found) == (2 if isinstance(method, dict) else 1)
+    found = held.first
+    assert found.epochs == 3 and found.weighs
+    mean = found.mean.numpy()
+    assert held.rows[:WORST].tolist() == np.argsort(mean)[:WORST].tolist()
+    assert held.rows[WORST:].tolist() == np.argsort(mean)[::-1][:WORST].tolist()
+    assert next(iter(held.views)) == "series" and len(held.views) == 3
+    assert all(len(values) == 2 * WORST for values in held.views.values())
+    for name, values in held.views.items():
+        assert np.isfinite(values).any(axis=(1, 2)).all(), name
+        assert held.start[name].shape == (2 * WORST,)
+    first, second = list(held.views.values())[1:]
+    assert first.shape != second.shape or not np.array_equal(first, second, equal_nan=True)
+
+
+def test_the_table_names_every_pair_and_begins_with_the_worst() -> None:
+    held = fit().suspects
+    assert held is not None
+    table = held.table()
+    assert sorted(table["row"]) == list(range(16))
+    kinds = dict(zip(table["row"], table["kind"], strict=True))
+    for row, kind in enumerate(held.first.kind.tolist()):
+        assert kinds[row] == {NOISY: "noisy", FAULTY: "faulty"}.get(kind, "good")
+    assert {"noisy", "faulty"} <= set(kinds.values())
+    bad = table["kind"].ne("good").to_numpy()
+    away = (table["loss"] - (held.first.low + held.first.high) / 2).abs().to_numpy()
+    assert (np.diff(away) <= 0).all() and bad[0]
+
+
+def test_what_was_found_survives_saving_and_goes_with_the_model(tmp_path: Path) -> None:
+    model = fit(out=tmp_path / "run")
+    loaded = tsrep.load(tmp_path / "run")
+    assert model.suspects is not None and loaded.suspects is not None
+    for term, found in model.suspects.found.items():
+        again = loaded.suspects.found[term]
+        torch.testing.assert_close(again.mean, found.mean, equal_nan=True)
+        assert torch.equal(again.kind, found.kind)
+        assert (again.low, again.high, again.reliability, again.epochs, again.weighs) == (
+            (found.low, found.high, found.reliability, found.epochs, found.weighs)
+        )
+    for name, values in model.suspects.views.items():
+        np.testing.assert_array_equal(loaded.suspects.views[name], values)
+    fit(mining=None).save(tmp_path / "run")
+    assert not (tmp_path / "run" / NAME).exists()
+    assert tsrep.load(tmp_path / "run").suspects is None
+
+
+def test_a_damaged_file_is_told(tmp_path: Path) -> None:
+    fit(out=tmp_path / "run")
+    path = tmp_path / "run" / NAME
+    other = path.with_name("weights.safetensors").read_bytes()
+    path.write_bytes(other)
+    with pytest.raises(InputError, match="bad-pair mining found"):
+        load(path)
+    path.write_bytes(other[:40])
+    with pytest.raises(InputError, match="damaged"):
+        tsrep.load(tmp_path / "run")
+
+
+def test_too_few_windows_keep_as_many_as_there_are() -> None:
+    held = fit(n=4).suspects
+    assert held is not None and sorted(held.rows.tolist()) == [0, 1, 2, 3]

@@ -1,0 +1,132 @@
+"""Suspects: the pairs that bad-pair mining found, and the views of the worst, kept beside the model to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tsrep import checkpoint, randomness
+from tsrep.errors import InputError
+from tsrep.method import Method, Phase, Term
+from tsrep.mining.bad_pairs import FAULTY, NOISY, Found, Memory
+from tsrep.series import STREAM, Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "bad_pairs.safetensors"
+WORST = 3
+"""Pairs of each kind whose views are kept."""
+
+KINDS = {0: "good", NOISY: "noisy", FAULTY: "faulty"}
+
+
+@dataclass(frozen=True)
+class Suspects:
+    """What bad-pair mining found in training.
+
+    found: phase and term -> what its memory holds of the n training windows.
+    rows:  (k,) of the windows with the least and then the greatest mean loss in the first term, flagged or not.
+    views: "series" and the names of its two views -> (k, channel, time) as the encoder is given them, NaN where nothing is observed.
+    start: name -> (k,) step of the window at which the view begins.
+    """
+
+    found: Mapping[str, Found]
+    rows: np.ndarray
+    views: Mapping[str, np.ndarray]
+    start: Mapping[str, np.ndarray]
+
+    @property
+    def first(self) -> Found:
+        return next(iter(self.found.values()))
+
+    def table(self) -> pd.DataFrame:
+        """term, row (of the training windows), mean loss, kind; the worst first, of each term."""
+        import pandas as pd
+
+        parts = []
+        for term, found in self.found.items():
+            low, high = found.low, found.high
+            middle = (low + high) / 2
+            frame = pd.DataFrame(
+                {
+                    "term": term,
+                    "row": np.arange(len(found.mean)),
+                    "loss": found.mean.numpy(),
+                    "kind": [KINDS[int(kind)] for kind in found.kind],
+                }
+            )
+            parts.append(frame.iloc[(-(frame["loss"] - middle).abs()).argsort(kind="stable")])
+        return pd.concat(parts, ignore_index=True)
+
+    def save(self, path: Path) -> None:
+        tensors: dict[str, Tensor] = {"rows": torch.from_numpy(self.rows)}
+        numbers: dict[str, Any] = {"terms": {}, "views": list(self.views)}
+        for term, found in self.found.items():
+            tensors |= {f"{term}.mean": found.mean, f"{term}.kind": found.kind}
+            numbers["terms"][term] = {k: v for k, v in asdict(found).items() if k not in ("mean", "kind")}
+        for name, values in self.views.items():
+            tensors |= {f"view.{name}": torch.from_numpy(values), f"start.{name}": torch.from_numpy(self.start[name])}
+        checkpoint.save(path, tensors, numbers)
+
+
+def load(path: Path) -> Suspects:
+    """What was saved; InputError where it is damaged."""
+    tensors, numbers = checkpoint.load(path)
+    try:
+        found = {
+            term: Found(mean=tensors[f"{term}.mean"], kind=tensors[f"{term}.kind"], **more)
+            for term, more in numbers["terms"].items()
+        }
+        views = {name: tensors[f"view.{name}"].numpy() for name in numbers["views"]}
+        start = {name: tensors[f"start.{name}"].numpy() for name in numbers["views"]}
+        return Suspects(found, tensors["rows"].numpy(), views, start)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"expected what bad-pair mining found in {path}, it is damaged: {error}") from error
+
+
+def bad_pairs(method: Method) -> dict[str, Found]:
+    """Phase and term -> what its memory of pairs holds, of those terms that bad-pair mining watches."""
+    return {f"{phase.name}/{name}": memory.found() for phase, name, memory in _memories(method)}
+
+
+def suspects(method: Method, data: Series, seed: int) -> Suspects | None:
+    """What mining found in training on data, with views drawn anew; None where there was no mining or too little data."""
+    found = bad_pairs(method)
+    if not found:
+        return None
+    mean = next(iter(found.values())).mean
+    order = torch.where(mean.isnan(), mean.nanmedian(), mean).argsort()
+    count = min(WORST, len(order) // 2)
+    rows = torch.cat([order[:count], order[len(order) - count :].flip(0)])
+    phase = next(phase for phase, _, _ in _memories(method))
+    method.eval()
+    device = next(method.encoder.parameters()).device
+    with torch.no_grad(), randomness.seeded(seed, randomness.LEARNED):
+        batch = data.rows(rows).to(device)
+        drawn = method.view({STREAM: batch}, randomness.generator(seed, randomness.VIEWS))
+    shown = {"series": batch} | dict(list(phase.embedded(drawn).items())[:2])
+    return Suspects(
+        found=found,
+        rows=rows.numpy(),
+        views={
+            name: view.values.masked_fill(~view.observed, float("nan")).float().cpu().numpy()
+            for name, view in shown.items()
+        },
+        start={name: view.start.cpu().numpy() for name, view in shown.items()},
+    )
+
+
+def _memories(method: Method) -> list[tuple[Phase, str, Memory]]:
+    return [
+        (phase, name, term.reweigh)
+        for phase in method.phases
+        for name, term in phase.terms.items()
+        if isinstance(term, Term) and isinstance(term.reweigh, Memory)
+    ]
