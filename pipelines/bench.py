@@ -46,6 +46,7 @@ def main() -> None:
     loss_costs(chosen.rounds, tell)
     embed_costs(chosen.rounds, tell)
     every_step_costs(chosen.rounds, tell)
+    mining_costs(chosen.rounds, tell)
     import_costs(chosen.rounds, tell)
     frame = tsrep.tidy(rows, dataset="made", encoder="dilated", seed=0, commit=tsrep.commit())
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
@@ -131,6 +132,40 @@ def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
     tell("encoder, forward and backward", shape, 1e3 * encoder, "ms", encoder)
     tell("loss / encoder", shape, loss_ratio, "ratio")
     tell("all the rest of the step / encoder (at most .1)", shape, rest_ratio, "ratio")
+
+
+class Steps(tsrep.Observer):
+    """Seconds of each step, the work at the end of an epoch included."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def start(self, length: int, done: int) -> None:
+        self.last = time.perf_counter()
+
+    def step(self, step: int, values: object) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - self.last)
+        self.last = now
+
+
+def mining_costs(rounds: int, tell: Callable) -> None:
+    """A step with bad-pair mining at work over the same step without, short runs of each in turn."""
+    batch, length = SHAPES[0]
+    panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((4 * batch, CHANNELS, length)).astype(np.float32))
+    for host in ("simclr", "ts2vec", "autotcl"):
+        took: dict[str, list[float]] = {"without": [], "with": []}
+        for round_ in range(2 * rounds):
+            for kind, mining in (("without", {}), ("with", {"bad_pairs": {"warmup": 0}})):
+                training = {"steps": 9, "batch_size": batch, "log_every": 1000}
+                plan, _ = tsrep.make_plan({"method": host, "mining": mining, "training": training, "seed": round_})
+                prepared = tsrep.prepare(panel, plan)
+                steps = Steps()
+                method = tsrep.mined(plan, prepared)
+                tsrep.train(method, prepared.train, plan.training, seed=round_, observers=(steps,))
+                took[kind] += steps.seconds[1:]  # the first step warms up
+        ratio = statistics.median(took["with"]) / statistics.median(took["without"])
+        tell(f"step of {host} with bad-pair mining / without (at most 1.05)", f"{batch}x{length}", ratio, "ratio")
 
 
 def hierarchical(kind: str, left: torch.Tensor, right: torch.Tensor) -> Callable[[], torch.Tensor]:
