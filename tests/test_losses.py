@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tsrep import losses
-from tsrep.losses import LOSSES, debiased, decoupled, info_nce, sigmoid, supcon
+from tsrep.losses import LOSSES, debiased, decoupled, info_nce, sigmoid, soft, supcon
 from tsrep.pairs import AnyPairs, Pairs, Twins
 
 slow = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "reference" / "losses.py")))
@@ -39,12 +39,14 @@ def units(*shape: int, seed: int = 0, kind: torch.dtype = torch.float64) -> Tens
 
 def one_way(u: Tensor, v: Tensor, tau: float) -> Pairs:
     own = torch.eye(len(u), dtype=u.dtype)
-    return Pairs(u @ v.T / tau, own, 1 - own, u.new_full((1,), 1 / len(u)), torch.arange(len(u)))
+    share = u.new_full((1,), 1 / len(u))
+    return Pairs(u @ v.T / tau, own, 1 - own, share, torch.arange(len(u)), floor=-1 / tau)
 
 
 def pool(u: Tensor, v: Tensor, tau: float) -> Twins:
     n = len(u)
-    return Twins(torch.cat([u, v]) / tau**0.5, u.new_full((1,), 1 / (2 * n)), torch.arange(n).repeat(2))
+    share = u.new_full((1,), 1 / (2 * n))
+    return Twins(torch.cat([u, v]) / tau**0.5, share, torch.arange(n).repeat(2), floor=-1 / tau)
 
 
 def classes(z: Tensor, labels: list[int], tau: float) -> Pairs:
@@ -95,7 +97,7 @@ TWINS: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Ten
         lambda u, v: slow.decoupled(u, v, 0.2, 0.5),
     ),
     "debiased": (
-        lambda u, v: value(lambda p: debiased(p, 0.1, 0.2), pool(u, v, 0.2)),
+        lambda u, v: value(debiased, pool(u, v, 0.2)),
         lambda u, v: slow.debiased(u, v, 0.2, 0.1),
     ),
     "sigmoid": (lambda u, v: value(sigmoid, one_way(u, v, 0.1)), lambda u, v: slow.sigmoid(u, v, 10.0, -10.0)),
@@ -120,7 +122,7 @@ def test_every_loss_equals_its_slow_loop_in_value_and_gradient(name: str, kind: 
 
 def test_the_debiased_floor_is_reached_and_equals_the_loop() -> None:
     u = units(5, 2, seed=3)
-    loss = value(lambda p: debiased(p, 0.4, 0.1), pool(u, u, 0.1))
+    loss = value(lambda p: debiased(p, 0.4), pool(u, u, 0.1))
     torch.testing.assert_close(loss, slow.debiased(u, u, 0.1, 0.4))
     assert (
         abs(float(loss - slow.debiased(u, u, 0.1, 0.0))) > 1e-3
@@ -136,6 +138,19 @@ def test_soft_masses_equal_the_slow_loop() -> None:
     ours, theirs = (torch.autograd.grad(loss.sum(), score)[0] for loss in (fast, loop))
     assert theirs.abs().max() > 1e-2
     torch.testing.assert_close(ours, theirs)
+
+
+def test_soft_assignments_equal_the_slow_loop_and_are_info_nce_where_they_are_hard() -> None:
+    score, attract = rows(5, 7).requires_grad_(), rows(5, 7, seed=1).abs().clamp(max=1.0)
+    attract[:, 3] = 0.0
+    pairs = Pairs(score, attract, 1 - attract, torch.ones(1), torch.arange(5))
+    fast, loop = soft(pairs), slow.soft(score, attract, pairs.repel)
+    torch.testing.assert_close(fast, loop)
+    ours, theirs = (torch.autograd.grad(loss.sum(), score)[0] for loss in (fast, loop))
+    assert theirs.abs().max() > 1e-2
+    torch.testing.assert_close(ours, theirs)
+    hard = pool(units(5, 4), units(5, 4, seed=1), 0.3)
+    torch.testing.assert_close(soft(hard), info_nce(hard), rtol=0, atol=1e-12)
 
 
 def test_masses_that_are_learned_get_a_gradient() -> None:
@@ -161,9 +176,17 @@ def test_supcon_of_unique_labels_is_nt_xent() -> None:
 
 
 def test_debiased_without_a_prior_is_nt_xent() -> None:
-    # With a floor far below the sum of the negatives nothing else is left.
     pairs = pool(units(5, 4), units(5, 4, seed=1), 0.3)
-    torch.testing.assert_close(debiased(pairs, 0.0, 0.01), info_nce(pairs))
+    torch.testing.assert_close(debiased(pairs, 0.0), info_nce(pairs))
+
+
+def test_debiased_scores_without_a_floor_lose_nothing_once_the_positive_outweighs_the_negatives() -> None:
+    pairs = replace(pool(U, V, 0.5), floor=None)
+    pool_of = pairs.pool.clone().requires_grad_()
+    loss = debiased(replace(pairs, pool=pool_of), 0.9)
+    (grad,) = torch.autograd.grad(loss.sum(), pool_of)
+    assert torch.equal(loss, torch.zeros_like(loss)) and (grad == 0).all()
+    assert debiased(pool(U, V, 0.5), 0.9).min() > 0
 
 
 def test_the_decoupled_gradient_has_no_factor_of_the_positive() -> None:

@@ -55,25 +55,38 @@ def decoupled(pairs: AnyPairs, sharpness: float | None = None) -> Tensor:
     return torch.where(crowded, negatives, 0.0) - weight * positive
 
 
-def debiased(pairs: AnyPairs, prior: float = 0.1, temperature: float = 0.5) -> Tensor:
-    """−log e^{p_i} / (e^{p_i} + G_i), G_i = max{(Σ_j r_ij e^{s_ij} − τ⁺ N e^{p_i}) / (1 − τ⁺), N e^{−1/t}}, N = Σ_j r_ij.
+def debiased(pairs: AnyPairs, prior: float = 0.1) -> Tensor:
+    """−log e^{p_i} / (e^{p_i} + G_i), G_i = max{(Σ_j r_ij e^{s_ij} − τ⁺ N e^{p_i}) / (1 − τ⁺), N e^{floor}}, N = Σ_j r_ij.
 
     Chuang et al. 2020, arXiv:2007.00224, eq. 8. A share `prior` (τ⁺) of the negatives is taken to be of the anchor's own
-    class; `temperature` (t) only sets the floor, the least sum that N negatives of unit norm can have: give it
-    that of the score. Computed in logs. An anchor that has nothing to repel loses nothing.
+    class. N e^{floor} is the least sum that N negatives can have, by `pairs.floor`: N e^{−1/t} for cosines over a temperature t.
+    Where scores have no floor that sum is zero, and an anchor whose negatives are used up by its positive loses nothing.
+    Computed in logs. An anchor that has nothing to repel loses nothing.
     """
     dense = pairs.dense()
     score = _full(dense.score)
     positive = _positive(score, dense)
     negatives, crowded = _negative(score, dense)
     count = torch.where(crowded, dense.repel.sum(-1), 1.0)
-    floor = count.log() - 1.0 / temperature
+    floor = count.log() + (-math.inf if dense.floor is None else dense.floor)
     if prior > 0:
         share = math.log(prior) + count.log() + positive - negatives  # log of what is subtracted, as a share
         ratio = torch.exp(share.clamp(max=0.0)).clamp(max=1.0 - torch.finfo(score.dtype).eps)
         left = torch.log1p(-ratio) + negatives - math.log1p(-prior)
         negatives = torch.where(share < 0.0, left, torch.full_like(left, float("-inf")))
     return torch.where(crowded, torch.logaddexp(positive, torch.maximum(negatives, floor)) - positive, 0.0)
+
+
+def soft(pairs: AnyPairs) -> Tensor:
+    """Σ_j a_ij (log Σ_k (a_ik + r_ik) e^{s_ik} − s_ij): every candidate is a positive as far as it attracts.
+
+    Lee et al. 2024, arXiv:2312.16424, eqs. 2 and 4. With one whole positive it is InfoNCE. Masses of attraction are not shares: an
+    anchor that more attracts loses more.
+    """
+    dense = pairs.dense()
+    score = _full(dense.score)
+    whole = torch.logsumexp(score + _log(_some(dense.attract + dense.repel)), -1)
+    return (dense.attract * (whole[..., None] - score)).sum(-1)
 
 
 def sigmoid(pairs: AnyPairs, bias: float = -10.0) -> Tensor:
@@ -92,6 +105,7 @@ LOSSES: Mapping[str, Loss] = {
     "supcon": supcon,
     "decoupled": decoupled,
     "debiased": debiased,
+    "soft": soft,
     "sigmoid": sigmoid,
 }
 

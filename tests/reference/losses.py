@@ -111,6 +111,16 @@ def masses(score: Tensor, attract: Tensor, repel: Tensor) -> Tensor:
     return torch.stack(losses)
 
 
+def soft(score: Tensor, attract: Tensor, repel: Tensor) -> Tensor:
+    """Lee et al. 2024, eq. 2: −Σ_j a_ij log p_ij for every anchor (row), p_ij the share of candidate j: (anchor,)."""
+    losses = []
+    for s, a, r in zip(score, attract, repel, strict=True):
+        total = sum(((a[j] + r[j]) * torch.exp(s[j]) for j in range(len(s))), torch.zeros((), dtype=s.dtype))
+        each = (-a[j] * torch.log(torch.exp(s[j]) / total) for j in range(len(s)))
+        losses.append(sum(each, torch.zeros((), dtype=s.dtype)))
+    return torch.stack(losses)
+
+
 def ts2vec_instance(r1: Tensor, r2: Tensor, alive: Tensor | None = None) -> Tensor:
     """Yue et al. 2022, eq. 2, r: (batch, time, feature): at each step every series against every series of both views."""
     return _contrast(r1.transpose(0, 1), r2.transpose(0, 1), None if alive is None else alive.T)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Gt
 from torch import nn
 
-from tsrep.losses import LOSSES, debiased
+from tsrep.losses import LOSSES
 from tsrep.method import DataShape, Method, Phase, Term
 from tsrep.pairing.instance import Instance
 from tsrep.views import chain
@@ -37,8 +36,6 @@ class SimCLR:
     def build(self, encoder: nn.Module, data: DataShape) -> Method:
         width = cast(int, encoder.features)
         head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, self.projection))
-        # The floor of the debiased sum is that of scores at this temperature.
-        loss = partial(debiased, temperature=self.temperature) if self.loss == "debiased" else LOSSES[self.loss]
-        term = Term(Instance(self.temperature), loss)
+        term = Term(Instance(self.temperature), LOSSES[self.loss])
         phase = Phase("contrast", (encoder, head), {"instance": term})
         return Method("simclr", Two(chain(self.augment)), encoder, (phase,), head)
