@@ -115,3 +115,11 @@ def test_scaling_an_embedding_changes_nothing_and_half_precision_is_raised() -> 
     half = loss(Segments(4), steps.bfloat16())
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, loss(Segments(4), steps.float()), rtol=0.02, atol=0.02)
+
+
+def test_scores_have_no_floor_for_pooled_unit_steps_are_longer_than_one() -> None:
+    """Two orthogonal steps pool to (1, 1); against a step that points the other way that is −√2, below any cosine."""
+    steps = torch.tensor([[1.0, 0, -1, -1], [0, 1, -1, -1]], dtype=torch.float64)[None]
+    made = pairs(Segments(2, 1.0), steps)
+    torch.testing.assert_close(made.score[0, 0, 1], -torch.tensor(2.0, dtype=torch.float64).sqrt())
+    assert made.floor is None

@@ -19,9 +19,9 @@ class Segments:
 
     The steps of one view, each of norm one, are cut into k segments and max-pooled over each. Segment i attracts segment i + 1 (the
     last one its left neighbour) and is repelled by the segments of the same series that are no neighbours of it; s_ij is
-    their dot product over τ. A series of fewer than k steps is cut into single steps; one of a single step has no pair.
-    The released code begins to cut at a random step, which changes where the seams are, by less than a segment. Here the
-    extent is cut evenly, for a pairing draws nothing.
+    their dot product over τ, which has no floor: a maximum of unit vectors may be longer than one. A series of fewer than k steps
+    is cut into single steps; one of a single step has no pair. The released code begins to cut at a random step, which changes where
+    the seams are, by less than a segment. Here the extent is cut evenly, for a pairing draws nothing.
 
     segments:    k.
     temperature: τ.
@@ -61,7 +61,6 @@ class Segments:
             who=embedding.series.row[:, None],
             moment=(moment, moment),
             points=(pooled / self.temperature**0.5,) * 2,
-            floor=-1.0 / self.temperature,
         )
 
 
