@@ -30,6 +30,7 @@ from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
 from tsrep.model import Described, Model, inputs_to_keep, load
 from tsrep.observers import Observer
+from tsrep.pairs import Alone
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
@@ -189,9 +190,16 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
 
 
 def rehearse(plan: Plan, prepared: Prepared) -> None:
-    """Build the method and draw views of two series, so that whatever refuses the data refuses before anything is written."""
+    """Build the method, draw views of two series and show them to the miners, so that whatever refuses the data or the method's
+    pairs refuses before anything is written."""
     method = mined(plan, prepared)
-    method.view({STREAM: prepared.train.rows(slice(2))}, randomness.generator(plan.seed, randomness.VIEWS, 0, 0))
+    views = method.view(
+        {STREAM: prepared.train.rows(slice(2))}, randomness.generator(plan.seed, randomness.VIEWS, 0, 0)
+    )
+    if plan.mining:
+        with torch.no_grad(), randomness.seeded(plan.seed, randomness.DROPOUT, 0):
+            for phase in method.phases:
+                method.loss(phase, views, method.embed(phase.embedded(views)), Alone())
 
 
 def build(plan: Plan, shape: DataShape) -> Method:

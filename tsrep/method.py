@@ -29,6 +29,7 @@ class Term:
     mining:  applied to the pairs in order, before the loss.
     reweigh: (loss of each series' pair, row) -> factor per series, after it, for all anchors of the series alike.
     share:   what the term counts beside the other terms of its phase.
+    settled: whether the loss is a miner's, which no other miner may replace.
     """
 
     pairing: Pairing
@@ -36,6 +37,7 @@ class Term:
     mining: tuple[Mine, ...] = ()
     reweigh: Reweigh | None = None
     share: float = 1.0
+    settled: bool = False
 
     def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> tuple[Tensor, Seen | None]:
         """This worker's share of the loss (a scalar), and what was seen where a part of the term remembers."""
@@ -68,8 +70,11 @@ class Term:
             loss = partial(LOSSES[loss[0]], **loss[1])
         if made.reweigh is not None and self.reweigh is not None:
             raise ValueError("expected one miner that reweighs losses, got two")
+        if made.loss is not None and self.settled:
+            raise ValueError("expected one miner that sets the loss, got two: leave one of them out")
         mining = self.mining if made.mine is None else (*self.mining, made.mine)
-        return replace(self, loss=loss, mining=mining, reweigh=made.reweigh or self.reweigh)
+        settled = self.settled or made.loss is not None
+        return replace(self, loss=loss, mining=mining, reweigh=made.reweigh or self.reweigh, settled=settled)
 
 
 @dataclass(frozen=True)

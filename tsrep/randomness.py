@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-WEIGHTS, ORDER, VIEWS, DROPOUT, VALIDATION, LEARNED = range(6)
+WEIGHTS, ORDER, VIEWS, DROPOUT, VALIDATION, LEARNED, MINING = range(7)
 """What a draw is for: two purposes never share a stream of numbers."""
 
 
