@@ -1,0 +1,214 @@
+"""Generated over every registered miner and method: a new file in tsrep/mining is tested by being there."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import tsrep
+from tsrep import plan, randomness, registry
+from tsrep.fitting import Prepared, mined, prepare, rehearse
+from tsrep.method import Method
+from tsrep.pairs import Alone
+from tsrep.series import STREAM
+from tsrep.training import train
+
+SMALL: Mapping[str, Mapping[str, Any]] = {
+    "simclr": {"projection": 8},
+    "autotcl": {"hidden": 6, "features": 4, "segments": 5},
+    "autotcl without segments": {"name": "autotcl", "hidden": 6, "features": 4, "local": 0.0},
+}
+METHODS = sorted({*registry.choices("methods"), *SMALL})
+EARLY: Mapping[str, Mapping[str, Any]] = {
+    "bad_pairs": {"warmup": 1, "beta_noisy": 0.5, "beta_faulty": 0.5},
+    "mixing": {"warmup": 2, "hardest": 3, "between": 4, "toward": 2},
+}
+"""Settings with which a miner has something to say within two epochs."""
+MINERS = sorted(registry.choices("mining"))
+NEEDS_COSINES = {"debias", "mixing", "temperatures"}
+N, CHANNELS, TIME = 12, 3, 20
+ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
+EPOCHS = {"epochs": 2, "batch_size": 4, "log_every": 1, "validate_every": 3, "validation": 0.2}
+
+
+def windows() -> np.ndarray:
+    """Whole series, series that end early or begin late, holes of one channel and of all."""
+    x = np.random.default_rng(0).standard_normal((N, CHANNELS, TIME)).astype(np.float32)
+    x[1, :, 12:], x[2, :, :7], x[3, 2, 4:9], x[4, :, 5], x[5, :, 3:], x[6, :, :9], x[6, :, 12:] = [np.nan] * 7
+    return x
+
+
+def plan_of(method: str, *miners: str, seed: int = 0) -> tsrep.Plan:
+    host = {"name": method, **SMALL.get(method, {})}
+    mining = {miner: dict(EARLY.get(miner, {})) for miner in miners}
+    return plan.make({"method": host, "encoder": ENCODER, "training": EPOCHS, "mining": mining, "seed": seed})[0]
+
+
+@cache
+def prepared() -> Prepared:
+    return prepare(tsrep.as_panel(windows()), plan_of("simclr"))
+
+
+@cache
+def fits(method: str, miner: str) -> bool:
+    try:
+        rehearse(plan_of(method, miner), prepared())
+    except tsrep.InputError:
+        return False
+    return True
+
+
+FITTING = [(method, miner) for method in METHODS for miner in MINERS if fits(method, miner)]
+OTHERS = [(method, miner) for method in METHODS for miner in MINERS if not fits(method, miner)]
+
+
+def trained(made: tsrep.Plan, **how: Any) -> tuple[Method, dict[str, Tensor], list[dict[str, float]]]:
+    """The method after its training, all that it remembers, and the history."""
+    method = mined(made, prepared())
+    kept, history = train(
+        method, prepared().train, made.training, seed=made.seed, validation=prepared().validation, **how
+    )
+    state = {f"kept.{name}": tensor for name, tensor in kept.state_dict().items()}
+    return method, state | dict(method.state_dict()), history
+
+
+@cache
+def unbroken(method: str, *miners: str) -> tuple[Method, dict[str, Tensor], list[dict[str, float]]]:
+    return trained(plan_of(method, *miners))
+
+
+def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Bit for bit; what is not known in both is the same."""
+    assert one.keys() == other.keys()
+    return all(torch.equal(one[key].nan_to_num(-9.0), other[key].nan_to_num(-9.0)) for key in one)
+
+
+@pytest.mark.parametrize(("method", "miner"), FITTING)
+def test_every_miner_trains_every_method_it_fits_on_ragged_data_with_gaps(method: str, miner: str) -> None:
+    _, state, history = unbroken(method, miner)
+    _, host, _ = unbroken(method)
+    assert len(history) == 4
+    assert all(np.isfinite(value) for line in history for value in line.values())
+    assert all("validation" in history[i] for i in (2, 3))
+    assert all(state[name].isfinite().all() for name in host)
+    moved = {name for name in host if not torch.equal(state[name], host[name])}
+    assert any(name.startswith("kept.") for name in moved), "a miner that changes nothing"
+
+
+@pytest.mark.parametrize(("method", "miner"), FITTING)
+def test_a_mined_method_that_is_stopped_and_resumed_equals_the_unbroken_one(
+    method: str, miner: str, tmp_path: Path
+) -> None:
+    made, asked = plan_of(method, miner), []
+
+    def stopping() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    with pytest.raises(tsrep.Interrupted):
+        trained(made, directory=tmp_path, stopping=stopping)
+    _, state, history = trained(made, directory=tmp_path, resume=tmp_path / "checkpoint.safetensors")
+    _, expected, lines = unbroken(method, miner)
+    assert same(state, expected)
+    assert history == lines
+
+
+@pytest.mark.parametrize(("method", "miner"), FITTING)
+def test_a_state_dict_makes_another_mined_method_the_same(method: str, miner: str) -> None:
+    first, second = unbroken(method, miner)[0], mined(plan_of(method, miner, seed=1), prepared())
+
+    def loss(one: Method) -> Tensor:
+        views = one.view({STREAM: prepared().train}, randomness.generator(0, randomness.VIEWS, 0, 0))
+        with randomness.seeded(0, randomness.DROPOUT):
+            return sum(one.loss(p, views, one.embed(p.embedded(views)), Alone())[0] for p in one.phases)
+
+    assert not torch.equal(loss(first), loss(second))
+    second.load_state_dict(first.state_dict())
+    assert torch.equal(loss(first), loss(second))
+    pointers = [tensor.data_ptr() for tensor in first.state_dict().values() if tensor.numel()]
+    assert len(pointers) == len(set(pointers)), "one tensor under two names"
+
+
+@pytest.mark.parametrize(("method", "miner"), [(a, b) for a, b in FITTING if b != "bad_pairs"])
+def test_every_miner_goes_with_bad_pairs(method: str, miner: str) -> None:
+    _, state, history = unbroken(method, miner, "bad_pairs")
+    assert all(np.isfinite(value) for line in history for value in line.values())
+    assert any(name.endswith("repeats") for name in state)
+    assert not same({k: state[k] for k in unbroken(method, miner)[1]}, unbroken(method, miner)[1])
+
+
+@pytest.mark.parametrize(("method", "miner"), OTHERS)
+def test_a_miner_that_does_not_fit_is_refused_before_anything_is_written(
+    method: str, miner: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        tsrep.InputError, match=rf"mining\.{miner}: expected .*, got .*; leave {miner} out or take"
+    ) as said:
+        tsrep.fit(
+            windows(),
+            method={"name": method, **SMALL.get(method, {})},
+            encoder=ENCODER,
+            training=EPOCHS,
+            mining={miner: {}},
+            out=tmp_path / "run",
+        )
+    assert not (tmp_path / "run").exists()
+    assert "simclr" in str(said.value), "which methods fit"
+
+
+def test_what_fits_is_what_should() -> None:
+    """Everything fits cosines over a temperature; raw dot products and pooled segments have no floor."""
+    for method in ("simclr", "autotcl without segments"):
+        assert {miner for one, miner in FITTING if one == method} == set(MINERS)
+    for method in ("ts2vec", "autotcl"):
+        assert {miner for one, miner in OTHERS if one == method} == NEEDS_COSINES
+
+
+@pytest.mark.parametrize("two", [("soft", "debias"), ("debias", "temperatures")])
+def test_two_miners_that_set_the_loss_are_refused_before_anything_is_written(
+    two: tuple[str, str], tmp_path: Path
+) -> None:
+    with pytest.raises(tsrep.InputError, match=f"mining {two[0]}, {two[1]}: expected one miner that sets the loss"):
+        tsrep.fit(windows(), method="simclr", encoder=ENCODER, mining={name: {} for name in two}, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_several_miners_together_are_stopped_and_resumed_exactly(tmp_path: Path) -> None:
+    made, asked = plan_of("simclr", "hard_negatives", "mixing", "soft", "bad_pairs"), []
+
+    def stopping() -> bool:
+        asked.append(1)
+        return len(asked) == 3
+
+    with pytest.raises(tsrep.Interrupted):
+        trained(made, directory=tmp_path, stopping=stopping)
+    _, state, _ = trained(made, directory=tmp_path, resume=tmp_path / "checkpoint.safetensors")
+    assert same(state, trained(made)[1])
+
+
+def test_a_run_with_mining_saves_and_loads(tmp_path: Path) -> None:
+    """The plan of a model names its miners; what they remembered is thrown away with the method."""
+    model = tsrep.fit(
+        windows(), method="simclr", encoder=ENCODER, training={"steps": 2}, mining={"soft": {}}, out=tmp_path / "run"
+    )
+    again = tsrep.load(tmp_path / "run")
+    np.testing.assert_array_equal(again.embed(windows()), model.embed(windows()))
+    assert again.plan.mining == model.plan.mining and set(again.plan.mining) == {"soft"}
+
+
+def test_miners_are_named_after_their_files() -> None:
+    files = {p.stem for p in (Path(tsrep.__file__).parent / "mining").glob("*.py")} - {"__init__"}
+    assert set(MINERS) <= files
+    assert {"bad_pairs", "debias", "hard_negatives", "mixing", "soft", "temperatures"} <= set(MINERS)
+
+
+@pytest.mark.parametrize("miner", MINERS)
+def test_the_settings_of_a_miner_survive_a_plan(miner: str) -> None:
+    made = plan_of("simclr", miner)
+    assert plan.make(plan.to_dict(made))[0] == made
+    assert isinstance(made.mining[miner], registry.choice("mining", miner))
