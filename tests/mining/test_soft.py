@@ -182,6 +182,12 @@ def test_euclidean_distances_equal_the_slow_loop_and_see_no_padding() -> None:
     np.testing.assert_allclose(distances(series_of(padded), "euclidean"), found, atol=1e-6)
 
 
+def test_distances_in_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = distances(series_of(ragged()), "euclidean")
+    monkeypatch.setattr(room, "CHUNK", 3)
+    torch.testing.assert_close(distances(series_of(ragged()), "euclidean"), whole)
+
+
 def test_warped_distances_equal_the_slow_loop() -> None:
     x = ragged()
     made = stretched(series_of(x))

@@ -101,28 +101,39 @@ def distances(data: Series, kind: str) -> Tensor:
             + ("distance=euclidean, or " if kind == "dtw" else "")
             + "instance=null, which leaves pairs between series hard, or fewer windows"
         )
-    apart = DISTANCES[kind](data)
-    others = ~torch.eye(n, dtype=torch.bool)
-    known = apart[others & ~apart.isnan()]
-    low, high = (known.min(), known.max()) if len(known) else (apart.new_zeros(()),) * 2
-    scaled = (apart - low) / (high - low) if high > low else torch.ones_like(apart)
-    return torch.where(others, scaled.nan_to_num(1.0), 0.0).float()
+    apart = DISTANCES[kind](data).fill_diagonal_(torch.nan)
+    unknown = apart.isnan()
+    low, high = apart.masked_fill(unknown, torch.inf).amin(), apart.masked_fill(unknown, -torch.inf).amax()
+    if not high - low > ALIKE * high:
+        return torch.ones_like(apart).fill_diagonal_(0.0)
+    return apart.sub_(low).div_(high - low).nan_to_num_(1.0).fill_diagonal_(0.0)
+
+
+ALIKE = 1e-6
+"""Distances that differ by a smaller share than this differ by rounding."""
+
+CHUNK = 512
+"""Series whose distances to all others are computed at a time."""
 
 
 def euclidean(data: Series) -> Tensor:
-    """sqrt(mean of (x − y)² over the channels and steps that were observed in both), NaN where there are none."""
+    """sqrt(mean of (x − y)² over the channels and steps that were observed in both), NaN where there are none: (n, n) float32."""
     seen = data.observed.flatten(1).double()
-    x = data.values.flatten(1).double() * seen
-    squares = x.square() @ seen.T
-    total = squares + squares.T - 2.0 * x @ x.T
-    return (total.clamp(min=0.0) / (seen @ seen.T)).sqrt()
+    values = data.values.flatten(1).double() * seen
+    squares = values.square()
+    apart = torch.empty(len(data), len(data))
+    for rows in torch.arange(len(data)).split(CHUNK):
+        # Σ m_x m_y (x − y)² by three products, m being what was observed
+        total = squares[rows] @ seen.T + seen[rows] @ squares.T - 2.0 * values[rows] @ values.T
+        apart[rows] = (total.clamp(min=0.0) / (seen[rows] @ seen.T)).sqrt().float()
+    return apart
 
 
 def dtw(data: Series) -> Tensor:
-    """Root of the least sum of squared distances over all ways to warp one series onto the other."""
+    """Root of the least sum of squared distances over all ways to warp one series onto the other: (n, n) float32."""
     from sktime.dists_kernels.dtw import DtwDist
 
-    return torch.from_numpy(DtwDist()(stretched(data))).sqrt()
+    return torch.from_numpy(DtwDist()(stretched(data))).sqrt().float()
 
 
 def stretched(data: Series) -> np.ndarray:
