@@ -36,7 +36,17 @@ METHODS = {
 }
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12, "dropout": 0.0}
 BATCHES = {"even": (6, False), "uneven": (7, False), "ragged": (7, True)}
-CASES = [(method, batch) for method in METHODS for batch in BATCHES]
+MINED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
+    # name -> (method, miners), with settings under which they have something to say in a first step or a second epoch
+    "simclr+bad_pairs": ("simclr", {"bad_pairs": {"warmup": 1, "beta_noisy": 0.3, "beta_faulty": 0.3}}),
+    "ts2vec+bad_pairs": ("ts2vec", {"bad_pairs": {"warmup": 1, "beta_noisy": 0.3, "beta_faulty": 0.3}}),
+    "simclr+hard_negatives+debias": ("simclr", {"hard_negatives": {"detach": False}, "debias": {}}),
+    "simclr+mixing": ("simclr", {"mixing": {"warmup": 0, "hardest": 3, "between": 4, "toward": 2}}),
+    "simclr+soft": ("simclr", {"soft": {}}),
+    "ts2vec+soft": ("ts2vec", {"soft": {}}),
+    "simclr+temperatures": ("simclr", {"temperatures": {"rate": 0.1}}),
+}
+CASES = [(method, batch) for method in METHODS for batch in BATCHES] + [(name, "ragged") for name in MINED]
 CHANNELS, TIME = 3, 21
 LEARNING = {
     "steps": 5,
@@ -58,9 +68,12 @@ def made(n: int, ragged: bool) -> Series:
     return Series.of(values)
 
 
-def method_of(name: str) -> Any:
-    plan, _ = tsrep.make_plan({"method": METHODS[name], "encoder": ENCODER, "training": LEARNING})
-    return build(plan, DataShape(16, tuple("abc"), TIME)).double()
+def method_of(name: str, data: Series | None = None) -> Any:
+    """data: what its miners, if it has any, are to know."""
+    host, mining = MINED.get(name, (name, {}))
+    plan, _ = tsrep.make_plan({"method": METHODS[host], "encoder": ENCODER, "training": LEARNING, "mining": mining})
+    method = build(plan, DataShape(16, tuple("abc"), TIME))
+    return (method if data is None else method.mined(plan.mining.values(), data)).double()
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,7 @@ def gradients(
 ) -> dict[str, Tensor]:
     """Summed loss and gradients of one step of all phases; the views are drawn for the joined batch and dealt out."""
     n, ragged = BATCHES[batch]
-    method = method_of(name)
+    method = method_of(name, made(n, ragged) if name in MINED else None)
     total = torch.zeros((), dtype=torch.float64)
     for phase in method.phases:
         with method.only(phase):
@@ -99,7 +112,7 @@ def gradients(
 def trained(
     name: str, folder: Path | None = None, resume: Path | None = None, stop_at: int | None = None
 ) -> dict[str, Tensor]:
-    """Weights and losses of a short run; the last batch of the validation part holds a single series."""
+    """Weights, losses and what miners remember of a short run; the last batch of the validation part holds a single series."""
     asked: list[int] = []
 
     def stopping() -> bool:
@@ -108,8 +121,9 @@ def trained(
 
     training = Training(**LEARNING)
     data, held = made(13, True), made(5, False)
+    method = method_of(name, data if name in MINED else None)
     encoder, history = train(
-        method_of(name), data, training, validation=held, directory=folder, resume=resume, stopping=stopping
+        method, data, training, validation=held, directory=folder, resume=resume, stopping=stopping
     )
     lines = {
         f"{key}.{int(line['step'])}": torch.tensor(line[key]).double()
@@ -117,7 +131,11 @@ def trained(
         for key in line
         if key != "step"
     }
-    return dict(encoder.state_dict()) | {k: v for k, v in lines.items() if k.startswith(("loss", "validation"))}
+    remembered = {
+        f"remembered/{k}": v.double().nan_to_num(-9.0) for k, v in method.named_buffers() if k.startswith("parts")
+    }
+    losses = {k: v for k, v in lines.items() if k.startswith(("loss", "validation"))}
+    return dict(encoder.state_dict()) | remembered | losses
 
 
 def gathered(world: tsrep.World, n: int = 7) -> dict[str, Tensor]:
@@ -161,6 +179,8 @@ def everything(world: tsrep.World, folder: Path) -> dict[str, Tensor]:
     for name in METHODS:
         found[f"{name}/deaf"] = gradients(name, "uneven", world, Deaf)
         found[f"{name}/trained"] = trained(name)
+    for name in MINED:
+        found[f"{name}/trained"] = trained(name)
     found["gathered"], found["summed"] = gathered(world), summed(world)
     kept = folder / f"stopped{world.size}"
     with pytest.raises(tsrep.Interrupted):
@@ -200,7 +220,7 @@ def found(folder: Path) -> Found:
     ]
     try:
         for worker in workers:
-            _, said = worker.communicate(timeout=120)
+            _, said = worker.communicate(timeout=240)
             assert worker.returncode == 0, said
     finally:
         for worker in workers:
@@ -240,7 +260,7 @@ def test_a_gather_without_gradient_is_found_out(name: str, size: int, found: Fou
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [*METHODS, *MINED])
 def test_a_run_of_many_workers_ends_with_the_weights_of_one_process(name: str, size: int, found: Found) -> None:
     alone = trained(name)
     moved = apart(
@@ -249,6 +269,15 @@ def test_a_run_of_many_workers_ends_with_the_weights_of_one_process(name: str, s
     assert moved > 1e-3, "weights that did not move prove nothing"
     for worker in found[size]:
         assert apart(alone, of(worker, f"{name}/trained")) < 1e-8
+
+
+@pytest.mark.parametrize("name", MINED)
+def test_miners_have_a_say_in_these_runs(name: str) -> None:
+    """Else their equality would prove nothing."""
+    mined, plain = trained(name), trained(MINED[name][0])
+    assert max(float((mined[key] - plain[key]).abs().max()) for key in plain) > 1e-3
+    kept = [value for key, value in mined.items() if key.startswith("remembered/")]
+    assert not kept or any(len(value.unique()) > 2 for value in kept) or "mixing" in name
 
 
 def start_of(name: str) -> dict[str, Tensor]:
