@@ -194,21 +194,24 @@ def test_an_argument_in_brackets_is_the_first_field() -> None:
         registry.spoken("encoders", "tsia(TSTPlus)")
 
 
-def test_the_table_has_a_line_for_every_method() -> None:
-    lines = registry.methods_table().splitlines()
-    assert len(lines) == len(METHODS) + 2
-    for name, line in zip(METHODS, lines[2:], strict=True):
+@pytest.mark.parametrize("room", ["methods", "mining"])
+def test_the_table_has_a_line_for_every_choice(room: str) -> None:
+    lines = registry.table(room).splitlines()
+    names = sorted(registry.choices(room))
+    assert len(lines) == len(names) + 2 > 4
+    for name, line in zip(names, lines[2:], strict=True):
         assert line.startswith(f"| `{name}` |")
         assert line.count("|") == 4
         assert "arXiv:" in line.split("|")[3]
 
 
-def test_the_readme_holds_the_current_table() -> None:
-    """To make it current: python -c "from tsrep import registry; print(registry.methods_table())"."""
+@pytest.mark.parametrize("room", ["methods", "mining"])
+def test_the_readme_holds_the_current_table(room: str) -> None:
+    """To make it current: python -c "from tsrep import registry; print(registry.table('methods'))"."""
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    block = re.search(r"<!-- methods -->\n(.*?)<!-- /methods -->", readme, re.DOTALL)
-    assert block, "README.md has no block <!-- methods --> … <!-- /methods -->"
-    assert block[1].strip() == registry.methods_table()
+    block = re.search(rf"<!-- {room} -->\n(.*?)<!-- /{room} -->", readme, re.DOTALL)
+    assert block, f"README.md has no block <!-- {room} --> … <!-- /{room} -->"
+    assert block[1].strip() == registry.table(room)
 
 
 def test_a_method_is_frozen() -> None:

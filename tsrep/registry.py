@@ -70,10 +70,10 @@ def field_texts(kind: type) -> dict[str, str]:
     return {f.name: texts.get(f.name, "") for f in fields(kind)}
 
 
-def methods_table() -> str:
-    """Markdown table of all methods: name, what it does, where it is from. The README holds it between two marks."""
-    lines = ["| method | what it does | source |", "| --- | --- | --- |"]
-    for name, kind in sorted(choices("methods").items()):
+def table(room: str) -> str:
+    """Markdown table of a room, "methods" or "mining": name, what it does, where it is from. The README holds it between two marks."""
+    lines = [f"| {room.removesuffix('s')} | what it does | source |", "| --- | --- | --- |"]
+    for name, kind in sorted(choices(room).items()):
         what, _, source = summary(kind).partition(". ")
         lines.append(f"| `{name}` | {what} | {source.removesuffix('.')} |")
     return "\n".join(lines)
