@@ -31,6 +31,7 @@ ROOMS = {
     "checkpoint": {"errors"},
     "series": set(),
     "encoding": {"series", "errors"},
+    "readouts": {"series"},
     "pairs": {"series"},
     "losses": {"pairs", "series"},
     "memory": {"pairs", "series"},

@@ -88,7 +88,7 @@ def embed(
     model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
     data: Annotated[str, typer.Argument(help="Data set, or file: .csv, .parquet, .ts, .npz, .npy.")],
     out: Annotated[Path, typer.Option(help="Where the embeddings go: .parquet, .csv or .npy.")],
-    pool: Annotated[str | None, typer.Option(help="max, mean or last; the encoder's own by default.")] = None,
+    pool: Annotated[str | None, typer.Option(help="max, mean, last or rich; the encoder's own by default.")] = None,
     stream: Annotated[str | None, typer.Option(help="Which stream of a file that holds several.")] = None,
 ) -> None:
     """Embed windows: one line for each, with its label and subject where they are known."""

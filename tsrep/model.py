@@ -23,7 +23,8 @@ from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
 from tsrep.method import DataShape
 from tsrep.plan import Plan
-from tsrep.series import POOLS, Series
+from tsrep.readouts import READOUTS
+from tsrep.series import Series
 from tsrep.suspects import Suspects
 
 CHUNK = 32
@@ -102,10 +103,11 @@ class Model:
 
         X:    whatever `tsrep.fit` takes, with the channels that the model was trained on. NaN is missing.
         pool: None, the encoder's own pooling: (n, feature). max, mean or last over the steps: (n, feature).
+              "rich": maximum, mean, standard deviation and share of positive values side by side: (n, 4 * feature); for linear probes.
               "steps": one embedding for each step, (n, feature, time), NaN in the padding of shorter series.
         Raises InputError for other channels, empty or infinite data, or a series of which nothing was observed.
         """
-        known = (None, "steps", *POOLS)
+        known = (None, "steps", *READOUTS)
         if pool not in known:
             raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
         return self._embed(self.scaled(X), pool, batch_size)
@@ -147,7 +149,7 @@ class Model:
             elif pool is None:
                 found = embedding.pooled
             else:
-                found = POOLS[pool](embedding.steps, series.extent)
+                found = READOUTS[pool](embedding.steps, series.extent)
             made = found.float().cpu().numpy()
             if out is None:
                 shape = (n, made.shape[1], time) if pool == "steps" else (n, made.shape[1])
