@@ -134,6 +134,23 @@ def test_beats_lie_around_their_peak(tsrep_data: Path) -> None:
     assert (np.abs(peaks - 90) <= 5).mean() > 0.95
 
 
+def test_beats_of_the_two_sides_share_no_sample(tsrep_data: Path) -> None:
+    """Windows of neighbouring beats overlap, so those astride the middle of the record are on neither side."""
+    data = load("MITBIH-100")
+    start = np.sort(np.concatenate([data.train.start, data.test.start]))
+    assert np.diff(start).min() < data.train.length
+    assert data.train.start.max() + data.train.length <= 650_000 // 2 <= data.test.start.min()
+
+
+def test_named_subjects_test_and_all_others_train(tsrep_data: Path) -> None:
+    whole, fold = load("Chest-Accelerometer"), load("Chest-Accelerometer", subjects=[3, 8, 13])
+    assert set(np.unique(fold.test.subject)) == {3, 8, 13}
+    assert set(np.unique(fold.train.subject)) == set(range(1, 16)) - {3, 8, 13}
+    assert len(fold.train) + len(fold.test) == len(whole.train) + len(whole.test)
+    assert set(np.unique(fold.test.label)) <= set(np.unique(fold.train.label))
+    check_leak(fold.train, fold.test)
+
+
 def test_every_anomaly_window_of_nab_is_labelled(tsrep_data: Path) -> None:
     data = load("NAB")
     share = (data.test.step_label == 1).sum() / (data.test.step_label >= 0).sum()

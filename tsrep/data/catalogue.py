@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from tsrep.data import archive, bodies, bundled, recordings, wearable
 from tsrep.data.entry import Dataset, Entry
+from tsrep.data.panel import join
+from tsrep.data.splits import by_subject
 from tsrep.errors import InputError, nearest
 
 _ENTRIES: dict[str, Entry] = {
@@ -33,9 +38,10 @@ def entry(name: str) -> Entry:
     return _ENTRIES[head]
 
 
-def load(name: str) -> Dataset:
+def load(name: str, subjects: Sequence[Any] | None = None) -> Dataset:
     """The data set of this name, such as 'BasicMotions' or 'UTD-MHAD:inertial', rows in their original order.
 
+    subjects: who is tested, instead of the split that the catalogue names: all others train (a fold of leave-subjects-out).
     InputError where the name is unknown (with the nearest), where the stream is missing or unknown, and where the data
     is not on this machine (with where its publisher offers it).
     """
@@ -51,6 +57,9 @@ def load(name: str) -> Dataset:
     if place is None:
         raise InputError(about.missing())
     train, test, validation = about.read(place, about, stream)
+    if subjects is not None:
+        split = by_subject(join(*(part for part in (train, test, validation) if part is not None)), test=list(subjects))
+        train, test, validation = split.train, split.test, None
     return Dataset(name, train, test, about, validation)
 
 
