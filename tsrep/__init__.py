@@ -37,6 +37,14 @@ _PUBLIC = {
     "tidy": "evaluation.tidy",
     "training_pictures": "pictures:of_training",
     "benchmark_picture": "plots.benchmark:benchmark",
+    "benchmark_page": "evaluation.page:page",
+    "ranks_picture": "pictures:of_ranks",
+    "baseline_features": "evaluation.baselines:features",
+    "dtw": "evaluation.warping:warped",
+    "dtw_affordable": "evaluation.warping:affordable",
+    "probe": "evaluation.probes:probe_named",
+    "class_scores": "evaluation.classify:classification",
+    "stratified_fraction": "data.splits",
     "Plan": "plan",
     "read_plan": "plan:read",
     "make_plan": "plan:make",
@@ -77,6 +85,7 @@ if TYPE_CHECKING:
     from tsrep.data.fingerprint import fingerprint as fingerprint
     from tsrep.data.panel import Panel as Panel
     from tsrep.data.readers import as_panel as as_panel
+    from tsrep.data.splits import stratified_fraction as stratified_fraction
     from tsrep.data.windows import windows as windows
     from tsrep.distributed import World as World
     from tsrep.encoding import one_pass as one_pass
@@ -84,7 +93,12 @@ if TYPE_CHECKING:
     from tsrep.errors import InputError as InputError
     from tsrep.evaluating import commit as commit
     from tsrep.evaluating import evaluate as evaluate
+    from tsrep.evaluation import baselines as _evaluation_baselines
+    from tsrep.evaluation import classify as _evaluation_classify
+    from tsrep.evaluation import page as _evaluation_page
+    from tsrep.evaluation import probes as _evaluation_probes
     from tsrep.evaluation import report as _evaluation_report
+    from tsrep.evaluation import warping as _evaluation_warping
     from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.evaluation.tidy import tidy as tidy
     from tsrep.fitting import bar as bar
@@ -121,12 +135,19 @@ if TYPE_CHECKING:
     from tsrep.training import Training as Training
     from tsrep.training import train as train
 
+    baseline_features = _evaluation_baselines.features
+    benchmark_page = _evaluation_page.page
     benchmark_picture = _plots_benchmark.benchmark
+    class_scores = _evaluation_classify.classification
+    dtw = _evaluation_warping.warped
+    dtw_affordable = _evaluation_warping.affordable
     keep_results = _reporting.keep
     load_dataset = _data_catalogue.load
     make_plan = _plan.make
     neighbours_picture = _plots_neighbours.neighbours
     plan_dict = _plan.to_dict
+    probe = _evaluation_probes.probe_named
+    ranks_picture = _pictures.of_ranks
     read_plan = _plan.read
     results_markdown = _evaluation_report.markdown
     show_results = _evaluation_report.show

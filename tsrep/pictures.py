@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 import torch
 
 from tsrep import registry
@@ -105,6 +106,24 @@ def of_suspects(model: Model, suspects: Suspects) -> Figure:
         rate=model.data.rate,
         title=f"{_title(model)}: what the positive pairs lost",
     )
+
+
+def of_ranks(accuracy: pd.DataFrame, *, highlight: Sequence[str] = (), title: str = "Average rank") -> Figure:
+    """The critical-difference picture of a benchmark: average ranks, and bars under methods of which no two differ by Wilcoxon-Holm.
+
+    accuracy: tidy rows of one metric and setting; on which sets ranks are taken is told by `evaluation.page.common`.
+    highlight: methods drawn in colour.
+    """
+    from tsrep.evaluation.cliques import LEVEL, cliques
+    from tsrep.evaluation.compare import ranks
+    from tsrep.evaluation.page import common, means
+    from tsrep.plots.ranks import critical_difference
+
+    scores = common(means(accuracy))
+    said = f"{title}: {len(scores)} sets, bars: no two differ (Wilcoxon signed-rank, Holm, {LEVEL:g})"
+    places = {str(name): float(rank) for name, rank in ranks(scores).items()}
+    chosen = [name for name in places if name.partition(" (")[0] in highlight]
+    return critical_difference(places, cliques(scores), highlight=chosen, title=said)
 
 
 def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tsrep.errors import InputError
-from tsrep.evaluation.baselines import catch22_features, minirocket_features
+from tsrep.evaluation.baselines import BASELINES, catch22_features, features, minirocket_features
 from tsrep.evaluation.even import even, filled, stretched
 from tsrep.evaluation.linear import linear, ridge
 
@@ -88,3 +88,17 @@ def test_series_of_many_lengths_down_to_one_step_have_features() -> None:
 def test_another_number_of_channels_is_refused() -> None:
     with pytest.raises(InputError, match="as many channels"):
         even(np.zeros((2, 3, 20)), np.zeros((2, 2, 20)))
+
+
+def test_every_baseline_is_there_by_name_and_a_mistyped_one_is_answered() -> None:
+    x = np.random.default_rng(0).standard_normal((6, 2, 20)).cumsum(axis=2)
+    for name in BASELINES:
+        left, right = features(name, x[:4], x[4:], seed=3)
+        assert (len(left), len(right)) == (4, 2)
+        assert left.shape[1] == right.shape[1] > 24
+        assert left.std(axis=0).max() > 0
+    np.testing.assert_array_equal(
+        features("minirocket", x[:4], x[4:], seed=3)[1], minirocket_features(x[:4], x[4:], seed=3)[1]
+    )
+    with pytest.raises(InputError, match="did you mean 'minirocket'"):
+        features("mini_rocket", x[:4], x[4:])

@@ -11,9 +11,11 @@ the caller embeds with it and asks its features as it asks these.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
-from tsrep.errors import InputError
+from tsrep.errors import InputError, nearest
 from tsrep.evaluation.even import even, filled, stretched
 
 MINIROCKET_SHORTEST = 9
@@ -55,3 +57,16 @@ def catch22_features(values: np.ndarray) -> np.ndarray:
     ]
     made = [[catch22_all(channel, catch24=True)["values"] for channel in one] for one in long_enough]
     return np.nan_to_num(np.array(made, np.float64).reshape(len(made), -1), nan=0.0, posinf=0.0, neginf=0.0)
+
+
+BASELINES: Mapping[str, Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, np.ndarray]]] = {
+    "minirocket": lambda train, test, seed: minirocket_features(train, test, seed=seed),
+    "catch22": lambda train, test, seed: (catch22_features(train), catch22_features(test)),
+}
+
+
+def features(name: str, train: np.ndarray, test: np.ndarray, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features of both parts by the name of the baseline: (n, channel, time), (m, channel, time) -> (n, feature), (m, feature)."""
+    if name not in BASELINES:
+        raise InputError(f"expected a baseline of {', '.join(BASELINES)}, got '{name}'; {nearest(name, BASELINES)}")
+    return BASELINES[name](train, test, seed)
