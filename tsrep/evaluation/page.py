@@ -117,9 +117,9 @@ def _by_set(
         cells = [f"**{cell}**" if round(v, 3) == best else cell for cell, v in zip(cells, value, strict=True)]
         more = [f"{published[dataset]:.3f}" if dataset in published else NONE] if cited else []
         lines.append([str(dataset), *cells, *more])
-    shared = middle.dropna()
-    averages = [f"{shared[m].mean():.3f}" if len(shared) else NONE for m in methods]
-    lines.append([f"mean of {len(shared)} sets that all were run on", *averages, *([NONE] if cited else [])])
+    shared = common(middle)
+    averages = [f"{shared[m].mean():.3f}" if m in shared else NONE for m in methods]
+    lines.append([f"mean of the {len(shared)} common sets", *averages, *([NONE] if cited else [])])
     head = ["data set", *methods, *([f"{published_for[0]}, published"] if cited else [])]
     text = f"## {reading}, by set\n\nMean ± standard deviation over seeds.\n\n{_table(head, lines)}"
     found = middle[published_for[0]].dropna().to_dict() if cited else {}
@@ -231,9 +231,9 @@ def _costs(rows: pd.DataFrame) -> str:
     head += [f"{what} s, {how}" for what in ("training", "embedding") for how in ("median", "largest", "all sets")]
     head += ["memory MB, median", "memory MB, largest"]
     told = (
-        "One thread a run, mean over seeds. Memory: how far the peak of a fresh process rose above what it held with the library and "
-        "the data loaded, up to the finished features; what a method imports on top counts as its own. Embedding of baselines: their "
-        "features, or the search for neighbours.\n"
+        "Seconds of the processor, one thread a run, mean over seeds. Memory: how far the peak of a fresh process rose above what it "
+        "held with libraries and data loaded, up to the finished features. Embedding of baselines: their features, or the search for "
+        "neighbours.\n"
     )
     return f"## Time and memory\n\n{told}\n{_table(head, lines)}"
 

@@ -58,7 +58,7 @@ def critical_difference(
         for row, clique in enumerate(cliques):
             held = [ranks[name] for name in clique]
             ax.plot([min(held), max(held)], [-0.35 * (row + 0.75)] * 2, color=INK, linewidth=3.5, solid_capstyle="butt")
-        ax.set_xlim(low - 1.2 * (high - low), high + 1.2 * (high - low))
+        ax.set_xlim(low - 0.8 * (high - low), high + 0.8 * (high - low))
         ax.axis("off")
         ax.set_title(title)
     return figure
