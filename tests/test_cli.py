@@ -168,15 +168,21 @@ def test_fit_and_forecast(run: Run, hours: Path, tmp_path: Path) -> None:
     for wrong, said in (
         (["--horizons", "6,x"], "whole number after --horizons, got 'x'"),
         (["--horizons", "6,200"], "shorter horizon"),
-        (["--head", "joined"], "kind of the head to be one of independent, joint"),
+        (["--head", "joined"], "kind of the head to be one of independent, joint, shared"),
         (["--centre", "mean"], "centre of the head"),
         (["--features", "embeding"], "did you mean 'embedding'"),
         (["--seeds", "0"], "at least one seed"),
+        (["--part", "validate"], "unknown part 'validate'; did you mean 'validation'"),
     ):
         told = run(*words, *wrong)
         assert (told.code, told.out) == (2, "")
         assert said in told.err and told.err.startswith("error: ") and told.err.count("\n") == 1
     assert (out / "README.md").read_bytes() == before
+
+    chosen = run(*words, "--part", "validation")
+    assert chosen.code == 0, chosen.err
+    assert (out / "evaluation" / "two-hours-forecast-multivariate-validation-part-lags-30.csv").is_file()
+    assert "forecast, multivariate, validation part, lags=30 | ts2vec" in (out / "README.md").read_text()
 
 
 @pytest.mark.parametrize("ending", ["csv", "npy"])

@@ -100,7 +100,9 @@ def test_no_forecast_knows_what_comes_after_it(kind: str) -> None:
     other = replace(whole, values=values)
     asked = tsrep.Head(lags=30, centre="window", calendar=True)
     left, right = (
-        forecasting._embedded(made, forecasting.columns(one, None, made.plan.data.calendar), asked)
+        forecasting._embedded(
+            made, forecasting.columns(one, None, made.plan.data.calendar), forecasting._read(made, asked)
+        )
         for one in (whole, other)
     )
     assert len(left) == 2 and left[0].shape[0] == STEPS
@@ -235,6 +237,110 @@ def test_an_array_without_names_is_taken_for_the_channels_of_the_model(
     assert set(again.table["dataset"]) == {""}
 
 
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_nothing_of_the_test_part_enters_what_is_measured_on_the_validation_part(kind: str) -> None:
+    """Gaps, other values, another length and another clock there: the same numbers and examples, bit for bit."""
+    encoder, data = ENCODERS[kind]
+    given = parts(series())
+    made = fitted(encoder, given.train, **data)
+    head = tsrep.Head(lags=30, centre="window", calendar=True)
+    expected = told(made, given, head=head, part="validation")
+    assert value(expected, method="ts2vec", features="embedding", metric="mse", horizon=6) > 0
+    assert set(expected.table["setting"]) == {
+        "forecast, multivariate, validation part, centre=window lags=30 calendar=True"
+    }
+    huge, gaps = given.test.values.copy(), given.test.values.copy()
+    huge[:], gaps[:] = 1e30, np.nan
+    for test in (
+        replace(given.test, values=huge),
+        replace(given.test, values=gaps),
+        forecasting._cut(given.test, 0, 1),
+    ):
+        found = told(made, replace(given, test=test), head=head, part="validation")
+        pd.testing.assert_frame_equal(
+            found.table.drop(columns="seconds"), expected.table.drop(columns="seconds"), check_exact=True
+        )
+        for name, said in expected.examples.items():
+            np.testing.assert_array_equal(found.examples[name], said)
+        np.testing.assert_array_equal(found.future, expected.future)
+    with pytest.raises(InputError, match="without gaps"):
+        told(made, replace(given, test=replace(given.test, values=gaps)))
+
+
+def test_errors_of_the_validation_part_are_those_the_penalties_were_chosen_by(model: tsrep.Model) -> None:
+    """And the validation part is what would be the test part of a series that ends with it, the penalties apart."""
+    measured = told(model, parts(series()), head=replace(HEAD, kind="joint"), part="validation")
+    assert measured.part == "validation"
+    rows = measured.table[measured.table["encoder"] == "causal"].astype({"horizon": str})
+    rows = rows.set_index(["method", "features", "horizon", "metric"]).sort_index()
+    for key in {index[:3] for index in rows.index if index[2] != "mean"}:
+        told_by = rows["value"].loc[key]
+        assert np.sqrt(told_by["mse"]) + told_by["mae"] == pytest.approx(told_by["validation"], rel=1e-5)
+    test = told(model, parts(series()), head=replace(HEAD, kind="joint"))
+    key = {"method": "ts2vec", "features": "both", "metric": "validation", "horizon": 6}
+    assert value(measured, **key) == value(test, **key)
+    values = table()[["load", "oil"]].to_numpy().T
+    values = (values - values[:, :540].mean(axis=1, keepdims=True)) / values[:, :540].std(axis=1, keepdims=True)
+    for name, scores in (
+        ("last value", last_value(Task(values[:, :720], (360, 540, 720)), 12)),
+        ("seasonal naive", seasonal_naive(Task(values[:, :720], (360, 540, 720)), 12, 24)),
+    ):
+        assert value(measured, method=name, metric="mse", horizon=12) == pytest.approx(scores.mse, rel=1e-5)
+
+
+def test_to_choose_on_the_validation_part_a_model_is_trained_on_the_training_part_alone(
+    model: tsrep.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained = spied(monkeypatch)
+    expected = told(model, series(), features=("embedding",), part="validation").table
+    assert trained == []
+    for learned in (series(), forecasting._cut(series(), 0, ENDS[1])):
+        said: list[str] = []
+        again = told(
+            fitted(CAUSAL, learned), series(), features=("embedding",), part="validation", progress=said.append
+        )
+        assert any("not trained on the training part alone; it is trained again" in text for text in said)
+        np.testing.assert_array_equal(trained[-1][1].values, parts(series()).train.values)
+        np.testing.assert_array_equal(again.table["value"], expected["value"])
+    assert len(trained) == 2
+
+
+def test_several_heads_read_one_embedding_as_each_would_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = parts(series())
+    made = fitted(CAUSAL, given.train, independent=True)
+    heads = [
+        tsrep.Head(lags=30),
+        tsrep.Head(lags=20, kind="shared", centre="window"),
+        tsrep.Head(lags=30, read="pooled"),
+    ]
+    expected = [told(made, given, head=head) for head in heads]
+    embedded, passes = forecasting._embedded, []
+    monkeypatch.setattr(forecasting, "_embedded", lambda *what: passes.append(what[2]) or embedded(*what))
+    found = tsrep.forecasts(made, given, heads, horizons=HORIZONS)
+    assert passes == ["last", "pooled"] * 2
+    for one, other in zip(found, expected, strict=True):
+        pd.testing.assert_frame_equal(
+            one.table.drop(columns="seconds"), other.table.drop(columns="seconds"), check_exact=True
+        )
+    passes.clear()
+    (alone,) = tsrep.forecasts(made, given, heads[:1], horizons=HORIZONS, baselines=False)
+    assert passes == ["last"]
+    learned = expected[0].table[expected[0].table["method"] == "ts2vec"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        alone.table.drop(columns="seconds"), learned.drop(columns="seconds"), check_exact=True
+    )
+
+
+def test_a_shared_head_of_one_channel_is_its_own_and_of_more_it_is_not() -> None:
+    for channels, same in ((["oil"], True), (["load", "oil"], False)):
+        made = fitted(CAUSAL, parts(series()).train, independent=True, channels=channels)
+        own, shared = (
+            told(made, parts(series()), head=tsrep.Head(lags=30, kind=kind)) for kind in ("independent", "shared")
+        )  # type: ignore[arg-type]
+        for name in ("ts2vec, embedding", "ts2vec, both", "ridge on raw lags"):
+            assert np.array_equal(own.examples[name], shared.examples[name]) == (same or name == "ridge on raw lags")
+
+
 def spied(monkeypatch: pytest.MonkeyPatch) -> list[tuple[tsrep.Plan, tsrep.Panel, tsrep.Model]]:
     trained: list[tuple[tsrep.Plan, tsrep.Panel, tsrep.Model]] = []
 
@@ -359,6 +465,17 @@ BAD: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
     "half a step ahead": (series, {"horizons": (1.5,)}, "whole steps, at least one, got 1.5"),
     "no horizon": (series, {"horizons": ()}, "at least one horizon, got none"),
     "unknown features": (series, {"features": ("embeding",)}, "unknown features 'embeding'; did you mean 'embedding'"),
+    "an unknown part": (series, {"part": "validate"}, "unknown part 'validate'; did you mean 'validation'"),
+    "a head shared by channels that are embedded together": (
+        series,
+        {"head": tsrep.Head(lags=30, kind="shared")},
+        "embeds channels one by one.*take the head joint",
+    ),
+    "a horizon longer than the validation part": (
+        lambda: replace(parts(series()), validation=forecasting._cut(parts(series()).validation, 0, 12)),  # type: ignore[arg-type]
+        {"part": "validation"},
+        "validation part of more than 12 steps",
+    ),
     "no seeds": (series, {"seeds": 0}, "at least one seed, got 0"),
     "a calendar without a clock": (
         lambda: series().values,
@@ -390,7 +507,7 @@ def test_bad_input_is_named_before_anything_is_trained(
 
 
 BAD_HEADS: dict[str, tuple[dict[str, Any], str]] = {
-    "kind": ({"kind": "joined"}, "kind of the head to be one of independent, joint, got 'joined'"),
+    "kind": ({"kind": "joined"}, "kind of the head to be one of independent, joint, shared, got 'joined'"),
     "centre": ({"centre": "mean"}, "centre of the head to be one of none, last, window, got 'mean'"),
     "read": ({"read": "first"}, "read of the head to be one of auto, last, pooled, got 'first'"),
     "lags": ({"lags": 0}, "at least one lag, got 0"),

@@ -31,6 +31,7 @@ _PUBLIC = {
     "one_pass": "encoding",
     "sliding": "encoding",
     "forecast": "forecasting",
+    "forecasts": "forecasting",
     "Head": "forecasting",
     "Forecasts": "forecasting",
     "commit": "evaluating",
@@ -114,6 +115,7 @@ if TYPE_CHECKING:
     from tsrep.forecasting import Forecasts as Forecasts
     from tsrep.forecasting import Head as Head
     from tsrep.forecasting import forecast as forecast
+    from tsrep.forecasting import forecasts as forecasts
     from tsrep.losses import info_nce as info_nce
     from tsrep.method import DataShape as DataShape
     from tsrep.method import Method as Method

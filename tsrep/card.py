@@ -92,7 +92,7 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _told(line: Mapping[str, Any]) -> bool:
-    """Whether a result has a place on the card: all but single horizons, and what is no error on the test part."""
+    """Whether a result has a place on the card: all but single horizons, and by what penalties were chosen."""
     horizon = line.get("horizon")
     return horizon in (None, "") or (horizon == "mean" and line["metric"] in ("mse", "mae"))
 

@@ -121,10 +121,16 @@ def evaluate(
         str, typer.Option(help="What a forecast is read off: embedding, both (with raw lags), lags.")
     ] = "embedding,both",
     head: Annotated[
-        str, typer.Option(help="A ridge for each channel (independent), or one for all (joint).")
+        str,
+        typer.Option(
+            help="A ridge for each channel (independent), one from all to all (joint), or each from itself by the same (shared)."
+        ),
     ] = "independent",
     centre: Annotated[str, typer.Option(help="What is taken off a forecast: none, last or window (RevIN).")] = "last",
     lags: Annotated[int, typer.Option(help="Values of the past that ridge on raw lags sees.")] = 336,
+    part: Annotated[
+        str, typer.Option(help="Errors of a forecast on test; or on validation, to choose by, the test part unseen.")
+    ] = "test",
     seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")
@@ -144,10 +150,11 @@ def evaluate(
         from tsrep.forecasting import Head, forecast
 
         reading: dict[str, Any] = {"kind": head, "centre": centre, "lags": lags}
+        measuring: dict[str, Any] = {"part": part, "seeds": seeds}
         wanted = None if horizons is None else [_number("--horizons", word.strip()) for word in horizons.split(",")]
         chosen = [word.strip() for word in features.split(",")]
         found = forecast(
-            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, seeds=seeds, progress=_dimmed
+            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, progress=_dimmed, **measuring
         )
         shown = found.table[found.table["metric"] != "validation"]
     else:

@@ -19,7 +19,7 @@ from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
 from tsrep.data.scaling import Scaler
-from tsrep.encoding import at_each_step
+from tsrep.encoding import Read, at_each_step
 from tsrep.errors import InputError, nearest
 from tsrep.evaluating import commit
 from tsrep.evaluation.forecast import (
@@ -47,6 +47,8 @@ SHARES = (0.6, 0.2, 0.2)
 
 RANDOM, LAST, SEASON, LAGS = "random encoder", "last value", "seasonal naive", "ridge on raw lags"
 SAME = "the head on raw lags"
+Part = Literal["test", "validation"]
+PARTS = get_args(Part)
 FEATURES = ("embedding", "both", "lags")
 
 
@@ -55,7 +57,8 @@ class Head:
     """How a forecast is read off frozen features.
 
     kind:     independent: a ridge for each channel, with its own penalty; on the embedding of the channel where the model embeds
-              channels one by one. joint: one ridge on all features for all channels.
+              channels one by one. joint: one ridge on all features for all channels. shared: one ridge from the features of a channel
+              to its own steps to come, the same coefficients for all channels; of a model that embeds them one by one.
     centre:   what is taken off a forecast and its lags: none; last: the last value; window: mean, and deviation, of the lags (RevIN).
     lags:     how many values of the past ridge on raw lags sees, and "both" beside the embedding.
     calendar: the calendar at the step it is forecast from, beside the embedding. Ridge on raw lags has it always.
@@ -63,7 +66,7 @@ class Head:
               where the encoder lays its patches one after another (pool: flat).
     """
 
-    kind: Literal["independent", "joint"] = "independent"
+    kind: Literal["independent", "joint", "shared"] = "independent"
     centre: Centre = "last"
     lags: int = 336
     calendar: bool = False
@@ -75,7 +78,7 @@ class Head:
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("kind", ("independent", "joint")),
+            ("kind", ("independent", "joint", "shared")),
             ("centre", get_args(Centre)),
             ("read", ("auto", "last", "pooled")),
         ):
@@ -92,14 +95,16 @@ class Forecasts:
     """What was measured.
 
     table:    tidy, one number a row; the horizon "mean" is the mean over all of them.
-    examples: method -> (windows, longest horizon) forecasts of the last channel from a few steps of the test part.
+    examples: method -> (windows, longest horizon) forecasts of the last channel from a few steps of the part.
     past, future: (windows, steps) what was before and what came, in units of the training part's deviation.
+    part:     on which it was measured, test or validation.
     """
 
     table: pd.DataFrame
     examples: Mapping[str, np.ndarray]
     past: np.ndarray
     future: np.ndarray
+    part: Part = "test"
 
 
 def forecast(
@@ -110,6 +115,8 @@ def forecast(
     head: Head = Head(),
     features: Sequence[str] = ("embedding", "both"),
     seeds: int = 1,
+    part: Part = "test",
+    baselines: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Forecasts:
     """Measure how well the steps to come are read off frozen embeddings of the steps before; see `tsrep.evaluation.forecast`.
@@ -121,67 +128,98 @@ def forecast(
     features: what the head reads: embedding, both, and lags, which shows what the embedding adds to them under this very head (ridge on
               raw lags, the baseline, is always centred on the last value and reads each channel by itself).
     seeds:    with more than one the model is trained again under each further seed.
+    part:     whose errors: test; or validation, to choose a configuration by. Then the series ends with the validation part before
+              anything is computed, and a model that was not trained on the training part alone is trained again on it. The penalties
+              are chosen on the validation part too, so its errors are a little too small, for all configurations alike.
+    baselines: the random encoder, last value, season and ridge on raw lags too. False: the model alone, to compare many.
     progress: is told what is going on.
     Raises InputError, before anything is trained, for data that is no single long series without gaps, or too short for a horizon.
     """
-    for name in features:
-        if name not in FEATURES:
-            raise InputError(f"unknown features '{name}'; {nearest(name, FEATURES)}")
-    if seeds < 1:
-        raise InputError(f"expected at least one seed, got {seeds}")
+    (found,) = forecasts(
+        model, data, [head], horizons=horizons, features=features, seeds=seeds, part=part, baselines=baselines,
+        progress=progress,
+    )  # fmt: skip
+    return found
+
+
+def forecasts(
+    model: Model,
+    data: Any,
+    heads: Sequence[Head],
+    *,
+    horizons: Sequence[int] | None = None,
+    features: Sequence[str] = ("embedding", "both"),
+    seeds: int = 1,
+    part: Part = "test",
+    baselines: bool = True,
+    progress: Callable[[str], None] = lambda text: None,
+) -> list[Forecasts]:
+    """`forecast` with each of the heads, which read the same embeddings: the series is embedded once for all of them."""
+    _refuse(model, heads, features, part, seeds)
     own = tuple(name for name in model.data.channels if name not in CALENDAR)
     given = _given(data, own)
-    whole = _joined(given.train, given.validation, given.test)
+    whole = _joined(given.train, given.validation, *([given.test] if part == "test" else []))
     seen = columns(whole, model.plan.data.channels, model.plan.data.calendar)  # by the encoder
     check_channels(seen, model.data.channels)
     first, second = given.train.length, given.train.length + given.validation.length
     scaler = Scaler.fit(columns(given.train, own, False))
     values = scaler.transform(columns(seen, own, False).values)[0].astype(np.float64)
-    task = Task(values, (first, second, whole.length))
+    task = Task(values, (first, second, whole.length) if part == "test" else (first, second))
     clock_of = _calendar(whole, first)
-    if head.calendar and clock_of is None:
+    read = [kind for kind in features if kind != "lags"]
+    if any(head.calendar for head in heads) and clock_of is None:
         raise InputError(
             "expected a clock to take the calendar of the head from (a column timestamp), the data has none; set calendar=False"
         )
     wanted = _horizons(horizons, whole.rate)
+    lags = max(head.lags for head in heads)
     for horizon in wanted:
-        for part, earliest in enumerate((max(DROPPED, head.lags - 1), 0, 0)):  # ridge on raw lags is always fitted
-            task.steps(part, horizon, earliest)
+        for place in range(len(task.ends)):  # ridge on raw lags is always fitted
+            task.steps(place, horizon, 0 if place else max(DROPPED, lags - 1))
     if whole.timestamps is not None and whole.rate is None:
         progress("the clock of the data is not regular; every row is taken as one step")
     named = isinstance(data, str | Path) and str(data) == model.plan.data.name
-    again = _learned_from(model, whole) or (given.cut and named)  # by name too: a file may have grown since
-    same = again or named or _learned_from(model, given.train)
+    why = _again(model, given, whole, named, part)
+    same = why or named or _learned_from(model, given.train)
     if seeds > 1 and not same:
         raise InputError(
             "expected the data that the model was trained on to train under further seeds, got other data; take one seed"
         )
-    if again:
-        progress(
-            "the model was trained on all of this data; it is trained again on the training part, so that the test part is unseen"
-        )
-    told = _Teller(task, head, frame(task.values, head.centre, head.lags), clock_of, wanted)
-    read = [kind for kind in features if kind != "lags"]
+    if why:
+        progress(f"{why}; it is trained again on the training part, so that the test part is unseen")
+    tellers = [_Teller(task, head, frame(task.values, head.centre, head.lags), clock_of, wanted) for head in heads]
     method, encoder = (
         registry.name_of(*what) for what in (("methods", model.plan.method), ("encoders", model.plan.encoder))
     )
     for seed in range(model.plan.seed, model.plan.seed + seeds) if read else ():
-        trained = run(anew(model.plan, seed), given.train) if again or seed != model.plan.seed else model
+        trained = run(anew(model.plan, seed), given.train) if why or seed != model.plan.seed else model
         # The random encoder is that of the model that is measured: its scaling and its window know the training part alone.
-        for name, one in ((method, trained), (RANDOM, untrained(trained, seed))):
+        measured = {method: trained} | ({RANDOM: untrained(trained, seed)} if baselines else {})
+        for name, one in measured.items():
             progress(f"seed {seed}: {name}")
-            begin = time.perf_counter()
-            embedded = _embedded(one, seen, head)
-            took = time.perf_counter() - begin
-            for kind in read:
-                told.ridge(name, encoder, kind, seed, embedded, took)
-    progress("baselines")
-    if "lags" in features:
-        told.ridge(SAME, "none", "lags", model.plan.seed, [])
-    told.baselines(model.plan.seed, whole.rate)
-    setting = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}" + ("" if head == Head() else f", {head}")
-    table = tidy(told.rows, dataset=given.name, setting=setting, commit=commit())
-    return Forecasts(table, told.examples, told.past, told.future)
+            made: dict[Read, tuple[list[np.ndarray], float]] = {}
+            for told in tellers:
+                how = _read(one, told.head)
+                if how not in made:
+                    begin = time.perf_counter()
+                    made[how] = _embedded(one, seen, how), time.perf_counter() - begin
+                for kind in read:
+                    told.ridge(name, encoder, kind, seed, *made[how])
+    if baselines:
+        progress("baselines")
+    about = f"forecast, {'univariate' if len(own) == 1 else 'multivariate'}" + (
+        "" if part == "test" else ", validation part"
+    )
+    results = []
+    for told in tellers:
+        if "lags" in features:
+            told.ridge(SAME, "none", "lags", model.plan.seed, [])
+        if baselines:
+            told.baselines(model.plan.seed, whole.rate)
+        setting = about + ("" if told.head == Head() else f", {told.head}")
+        table = tidy(told.rows, dataset=given.name, setting=setting, commit=commit())
+        results.append(Forecasts(table, told.examples, told.past, told.future, part))
+    return results
 
 
 class _Teller:
@@ -192,7 +230,7 @@ class _Teller:
         self.rows: list[dict[str, Any]] = []
         self.examples: dict[str, np.ndarray] = {}
         longest = max(horizons)
-        steps = task.steps(2, longest)
+        steps = task.steps(task.measured, longest)
         self.shown = steps[np.linspace(0, len(steps) - 1, 3).round().astype(int)]
         shown = task.values[-1]
         self.past = np.stack([shown[max(0, t + 1 - longest) : t + 1] for t in self.shown])
@@ -203,11 +241,11 @@ class _Teller:
     ) -> None:
         """embedded: (time, feature) for each channel; empty for lags alone."""
         begin = time.perf_counter()
-        joint = self.head.kind == "joint"
+        joint, shared = (self.head.kind == kind for kind in ("joint", "shared"))
         lagged = kind != "embedding"
         known = self._features(embedded, lagged, self.head.calendar or method == LAGS, joint)
         first = max(DROPPED, self.head.lags - 1) if lagged or self.head.centre == "window" else DROPPED
-        ridge = Ridge(self.task, known, self.to, joint=joint, first=first)
+        ridge = Ridge(self.task, known, self.to, joint=joint, shared=shared, first=first)
         fits = [ridge.fit(horizon) for horizon in self.horizons]
         self._add(
             [fit.scores for fit in fits],
@@ -219,7 +257,7 @@ class _Teller:
         """Forecasts without learning, and ridge on raw lags: each channel by itself, centred on its last value."""
         self._add([last_value(self.task, h) for h in self.horizons], method=LAST, seed=seed)
         day = round(86400 * rate) if rate else 0
-        if 1 < day <= self.task.ends[1]:  # else there is no day before the test part to repeat
+        if 1 < day <= self.task.ends[-2]:  # else there is no day before the part to repeat
             self._add([seasonal_naive(self.task, h, day) for h in self.horizons], method=SEASON, seed=seed)
         plain = _Teller(self.task, replace(self.head, kind="independent", centre="last"), frame(self.task.values, "last", 1),
                         self.calendar, self.horizons)  # fmt: skip
@@ -305,6 +343,28 @@ def _horizons(given: Sequence[int] | None, rate: float | None) -> tuple[int, ...
     return tuple(dict.fromkeys(int(horizon) for horizon in wanted))
 
 
+def _refuse(model: Model, heads: Sequence[Head], features: Sequence[str], part: str, seeds: int) -> None:
+    for word, given, known in (*(("features", name, FEATURES) for name in features), ("part", part, PARTS)):
+        if given not in known:
+            raise InputError(f"unknown {word} '{given}'; {nearest(given, known)}")
+    if seeds < 1:
+        raise InputError(f"expected at least one seed, got {seeds}")
+    together = not model.plan.data.independent and len([c for c in model.data.channels if c not in CALENDAR]) > 1
+    if together and set(features) != {"lags"} and any(head.kind == "shared" for head in heads):
+        raise InputError(
+            "expected a model that embeds channels one by one (data.independent=true) for a head that they share, got one that "
+            "embeds them together; take the head joint"
+        )
+
+
+def _again(model: Model, given: _Given, whole: Panel, named: bool, part: Part) -> str:
+    """Why the model is to be trained again on the training part; "" where it is measured as it is."""
+    if part == "validation":  # whether it saw the test part cannot be told without reading that
+        return "" if _learned_from(model, given.train) else "the model was not trained on the training part alone"
+    all_of_it = _learned_from(model, whole) or (given.cut and named)  # by name too: a file may have grown since
+    return "the model was trained on all of this data" if all_of_it else ""
+
+
 def _learned_from(model: Model, panel: Panel) -> bool:
     """Whether these are the data that the model was trained on."""
     try:
@@ -350,10 +410,13 @@ def _calendar(panel: Panel, end: int) -> np.ndarray | None:
     return np.ascontiguousarray(((told - middle) / np.where(spread > 0, spread, 1)).T.astype(np.float32))
 
 
-def _embedded(model: Model, seen: Panel, head: Head) -> list[np.ndarray]:
-    """(time, feature) for each channel that is forecast: the same array where the model embeds them together."""
+def _read(model: Model, head: Head) -> Read:
     flat = getattr(model.plan.encoder, "pool", None) == "flat"
-    read = ("pooled" if flat else "last") if head.read == "auto" else head.read
+    return head.read if head.read != "auto" else "pooled" if flat else "last"
+
+
+def _embedded(model: Model, seen: Panel, read: Read) -> list[np.ndarray]:
+    """(time, feature) for each channel that is forecast: the same array where the model embeds them together."""
     made = at_each_step(model.encoder, model.inputs(model.scaled(seen)), model.data.length, read)
     each = [np.ascontiguousarray(one.T) for one in made]
     return each if model.plan.data.independent else each * len([c for c in model.data.channels if c not in CALENDAR])

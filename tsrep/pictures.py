@@ -71,7 +71,7 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
 
 
 def of_forecasts(model: Model, found: Forecasts) -> dict[str, Figure]:
-    """name -> figure: a few windows of the test part with what each method said of them, and the errors by horizon."""
+    """name -> figure: a few windows of the part that was measured with what each method said of them, and the errors by horizon."""
     from tsrep.plots.forecasts import forecasts, horizons
 
     method = registry.name_of("methods", model.plan.method)
@@ -82,7 +82,7 @@ def of_forecasts(model: Model, found: Forecasts) -> dict[str, Figure]:
         name = str(row.method) if row.encoder == "none" else f"{row.method}, {row.features}"
         errors.setdefault(name, {}).setdefault(int(str(row.horizon)), []).append(float(str(row.value)))
     ours = [name for name in errors if name.startswith(f"{method}, ")]
-    title = f"{_title(model)}: test part"
+    title = f"{_title(model)}: {found.part} part"
     return {
         "forecasts": forecasts(found.past, found.future, found.examples, highlight=ours, title=title),
         "horizons": horizons(errors, highlight=ours, title=title),

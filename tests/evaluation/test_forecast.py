@@ -108,6 +108,50 @@ def test_ridge_and_its_penalty_are_those_of_a_slow_loop(centre: Centre, joint: b
     assert len(seen) > 1 and seen - {PENALTIES[0], PENALTIES[-1]}, "a choice that is always the same shows nothing"
 
 
+@pytest.mark.parametrize("centre", CENTRES)
+def test_a_ridge_that_channels_share_is_that_of_their_stacked_steps(centre: Centre) -> None:
+    task = Task(walks(), ENDS)
+    to = frame(task.values, centre, LAGS)
+    features = features_of(task.values, to, False)
+    ridge = Ridge(task, features, to, joint=False, shared=True, first=20)
+    for horizon in HORIZONS:
+        fitted = ridge.fit(horizon)
+        own, tried, test = (
+            np.arange(*span) for span in ((20, 300 - horizon), (300, 400 - horizon), (400, 500 - horizon))
+        )
+
+        def future(at: np.ndarray, horizon: int = horizon) -> np.ndarray:
+            """(channel, steps, horizon)"""
+            return np.stack([[values[t + 1 : t + 1 + horizon] for t in at] for values in task.values])
+
+        y = (future(own) - to.centre[:, own, None]) / to.scale[:, own, None]
+        missed = {}
+        for penalty in PENALTIES:
+            one = Sklearn(alpha=penalty, solver="cholesky").fit(
+                np.concatenate([x[own].astype(float) for x in features]), np.concatenate(list(y)))  # fmt: skip
+            for at in (tried, test):
+                said = np.stack([one.predict(x[at].astype(float)).reshape(len(at), horizon) for x in features])
+                missed[penalty, at[0]] = said * to.scale[:, at, None] + to.centre[:, at, None] - future(at)
+        score = {a: np.sqrt(np.square(missed[a, 300]).mean()) + np.abs(missed[a, 300]).mean() for a in PENALTIES}
+        best = min(PENALTIES, key=lambda a: score[a])
+        assert fitted.scores.penalties == (best,)
+        assert fitted.scores.validation == pytest.approx(score[best], rel=1e-5)
+        assert fitted.scores.mse == pytest.approx(np.square(missed[best, 400]).mean(), rel=1e-6)
+        assert fitted.scores.mae == pytest.approx(np.abs(missed[best, 400]).mean(), rel=1e-6)
+        np.testing.assert_allclose(fitted(1, test), missed[best, 400][1] + future(test)[1], rtol=0, atol=1e-6)
+
+
+def test_without_a_test_part_the_errors_are_those_of_the_validation_part() -> None:
+    values = walks()
+    to = frame(values, "last", LAGS)
+    features = features_of(values, to, False)
+    whole = Ridge(Task(values, ENDS), features, to, joint=True, first=20).fit(4).scores
+    short = Ridge(Task(values[:, : ENDS[1]], ENDS[:2]), features, to, joint=True, first=20).fit(4).scores
+    assert (short.penalties, short.validation) == (whole.penalties, whole.validation)
+    assert np.sqrt(short.mse) + short.mae == pytest.approx(short.validation, rel=1e-5)
+    assert short.mse != pytest.approx(whole.mse, rel=1e-3)
+
+
 @pytest.mark.parametrize("most", [100, 137])
 def test_of_a_long_training_part_every_kth_step_is_learned_from(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     task = Task(walks(), ENDS)

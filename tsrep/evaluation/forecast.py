@@ -2,11 +2,14 @@
 
 Protocol of TS2Vec, CoST and AutoTCL (Yue et al., AAAI 2022, arXiv:2106.10466, §4.2): for every horizon H one ridge regression from
 the features at step t to the values at t+1 … t+H; its penalty is chosen by RMSE + MAE on the validation part; errors are those of
-values in units of the training part's deviation, over all steps of the test part whose whole horizon lies in it.
+values in units of the training part's deviation, over all steps of the test part whose whole horizon lies in it. To choose between
+configurations the series may end with the validation part: errors are then those of that part, a little too small for all alike, for
+the penalties were chosen there.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -38,17 +41,23 @@ class Task:
     """What is forecast: a series of several channels with the ends of its parts.
 
     values: (channel, time) float64 in units of the training part's deviation, without NaN.
-    ends:   first step after the training, validation and test part, which follow one another.
+    ends:   first step after the training, validation and test part, which follow one another; without the last, there is no test
+            part, and errors are those of the validation part.
     """
 
     values: np.ndarray
-    ends: tuple[int, int, int]
+    ends: tuple[int, int, int] | tuple[int, int]
 
     def __post_init__(self) -> None:
         if np.isnan(self.values).any():
             raise InputError(
                 f"expected a series without gaps to forecast, got {int(np.isnan(self.values).sum())} missing values; fill them"
             )
+
+    @property
+    def measured(self) -> int:
+        """The part that errors are measured on, the last one: 2 test, 1 validation."""
+        return len(self.ends) - 1
 
     def steps(self, part: int, horizon: int, first: int = 0) -> np.ndarray:
         """Steps of the part (0 training, 1 validation, 2 test) from `first` on whose whole horizon lies in it."""
@@ -81,7 +90,9 @@ class Frame:
 
 @dataclass(frozen=True)
 class Scores:
-    """mse, mae: on the test part. validation: RMSE + MAE by which the penalties were chosen. penalties: one, or one a channel."""
+    """mse, mae: on the part that is measured.
+    validation: RMSE + MAE by which the penalties were chosen.
+    penalties: one, or one a channel."""
 
     mse: float
     mae: float
@@ -123,13 +134,23 @@ class Ridge:
     """Ridge regressions on frozen features: fitted on the training part, their penalty chosen on the validation part."""
 
     def __init__(
-        self, task: Task, features: Sequence[np.ndarray], to: Frame, *, joint: bool, first: int = DROPPED
+        self,
+        task: Task,
+        features: Sequence[np.ndarray],
+        to: Frame,
+        *,
+        joint: bool,
+        shared: bool = False,
+        first: int = DROPPED,
     ) -> None:
         """features: (time, feature) float32 for each channel; where channels share them, the same array in each place.
         joint: one penalty for all channels (with shared features: the ridge of the paper, all channels at once); else one for each.
+        shared: the coefficients, too, are those of all channels, whose steps are stacked.
         first: first step that is learned from.
         """
-        self.task, self.features, self.to, self.joint, self.first = task, features, to, joint, first
+        self.task, self.features, self.to, self.joint, self.first = task, features, to, joint or shared, first
+        channels = range(len(features))
+        self.groups = [tuple(channels)] if shared else [(channel,) for channel in channels]
         end = task.ends[0]
         self.grid = np.arange(first, end, max(1, -(-(end - first) // MOST)))
         self.grams: dict[int, tuple[Tensor, Tensor]] = {}
@@ -140,30 +161,34 @@ class Ridge:
 
     def fit(self, horizon: int, penalties: Sequence[float] = PENALTIES) -> Fitted:
         """Regressions to the next `horizon` values of every channel."""
-        _, validation, test = (self.task.steps(part, horizon, self.first if part == 0 else 0) for part in range(3))
-        bases: dict[int, _Basis] = {}
+        parts = [self.task.steps(part, horizon, self.first if part == 0 else 0) for part in range(len(self.task.ends))]
+        validation, measured = parts[1], parts[-1]
+        bases: dict[tuple[int, ...], _Basis] = {}
         sides, tried = [], []
-        for channel, known in enumerate(self.features):
-            if id(known) not in bases:
+        for group in self.groups:
+            known = [self.features[channel] for channel in group]
+            key = tuple(map(id, known))
+            if key not in bases:
                 bases.clear()
-                bases[id(known)] = _Basis.of(
-                    known, self.grid, *self.grams[id(known)], self.task.ends[0] - horizon, validation
-                )
-            basis = bases[id(known)]
-            side = _Side(basis, *basis.project(_target(self.task, self.to, channel, basis.steps, horizon)))
-            tried.append(side.errors(self.task, self.to, channel, validation, horizon, penalties))
-            sides.append(_Side(replace(basis, validation=None), side.projected, side.mean))
+                grams = [self.grams[one] for one in key]
+                bases[key] = _Basis.of(known, self.grid, grams, self.task.ends[0] - horizon, validation)
+            basis = bases[key]
+            futures = [_target(self.task, self.to, channel, basis.steps, horizon) for channel in group]
+            side = _Side(basis, *basis.project(futures))
+            for place, channel in enumerate(group):
+                tried.append(side.errors(self.task, self.to, channel, place, validation, horizon, penalties))
+                sides.append(_Side(replace(basis, validation=()), side.projected, side.mean))
         errors = np.array(tried)  # (channel, penalty, [squared, absolute])
         told = errors.mean(axis=0, keepdims=True) if self.joint else errors
         score = np.sqrt(told[..., 0]) + told[..., 1]
         chosen = tuple(penalties[i] for i in score.argmin(axis=1))
         each = tuple(np.broadcast_to(chosen, len(sides)).tolist())
         fitted = Fitted(self.task, self.features, self.to, horizon, tuple(sides), each, Scores(0.0, 0.0, 0.0, chosen))
-        measured = []
+        found = []
         for channel in range(len(sides)):
-            missed = fitted(channel, test) - self.task.futures(channel, test, horizon)
-            measured.append((np.square(missed).mean(), np.abs(missed).mean()))
-        mse, mae = np.array(measured).mean(axis=0)
+            missed = fitted(channel, measured) - self.task.futures(channel, measured, horizon)
+            found.append((np.square(missed).mean(), np.abs(missed).mean()))
+        mse, mae = np.array(found).mean(axis=0)
         return replace(fitted, scores=Scores(float(mse), float(mae), float(score.min(axis=1).mean()), chosen))
 
 
@@ -195,7 +220,7 @@ def seasonal_naive(task: Task, horizon: int, period: int) -> Scores:
 
 
 def _seasonal(task: Task, horizon: int, period: int) -> Scores:
-    steps = task.steps(2, horizon, first=period)
+    steps = task.steps(task.measured, horizon, first=period)
     ahead = np.arange(1, horizon + 1)
     back = ahead - period * -(-ahead // period)
     errors = []
@@ -209,32 +234,43 @@ def _seasonal(task: Task, horizon: int, period: int) -> Scores:
 @dataclass(frozen=True)
 class _Basis:
     """Features in the axes of their covariance: with XᵀX = V diag(s) Vᵀ (centred) the ridge is W(α) = V diag(1/(s+α)) VᵀXᵀY for every α
-    at the price of one decomposition."""
+    at the price of one decomposition.
 
-    known: np.ndarray
+    known:      (time, feature) for each channel whose steps are stacked.
+    validation: (steps, feature) of each of them, in the axes.
+    """
+
+    known: Sequence[np.ndarray]
     steps: np.ndarray
     mean: Tensor
     spread: Tensor
     axes: Tensor
-    validation: Tensor | None
+    validation: tuple[Tensor, ...]
 
     @staticmethod
     def of(
-        known: np.ndarray, grid: np.ndarray, gram: Tensor, total: Tensor, end: int, validation: np.ndarray
+        known: Sequence[np.ndarray],
+        grid: np.ndarray,
+        grams: Sequence[tuple[Tensor, Tensor]],
+        end: int,
+        validation: np.ndarray,
     ) -> _Basis:
-        """gram, total: Σ x xᵀ and Σ x over the grid, of which the steps from `end` on are taken away again."""
+        """grams: Σ x xᵀ and Σ x over the grid, of each channel, of which the steps from `end` on are taken away again."""
         steps = grid[grid < end]
-        tail = _rows(known, grid[grid >= end])
-        n = len(steps)
-        mean = (total - tail.sum(dim=0)) / n
-        spread, axes = torch.linalg.eigh(gram - tail.T @ tail - n * torch.outer(mean, mean))
-        seen = ((_rows(known, validation) - mean) @ axes).float()
+        tails = [_rows(one, grid[grid >= end]) for one in known]
+        n = len(steps) * len(known)
+        pairs = list(zip(grams, tails, strict=True))
+        mean = _sum([total - tail.sum(dim=0) for (_, total), tail in pairs]) / n
+        square = _sum([gram - tail.T @ tail for (gram, _), tail in pairs])
+        spread, axes = torch.linalg.eigh(square - n * torch.outer(mean, mean))
+        seen = tuple(((_rows(one, validation) - mean) @ axes).float() for one in known)
         return _Basis(known, steps, mean, spread.clamp(min=0.0), axes, seen)
 
-    def project(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Targets (n, horizon) -> VᵀXᵀ(Y − mean), mean."""
-        mean = y.mean(dim=0)
-        return self.axes.T @ (_rows(self.known, self.steps).T @ (y - mean)), mean
+    def project(self, futures: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Targets (n, horizon) of each channel -> VᵀXᵀ(Y − mean), mean."""
+        mean = _sum([y.mean(dim=0) for y in futures]) / len(futures)
+        pairs = zip(self.known, futures, strict=True)
+        return self.axes.T @ _sum([_rows(one, self.steps).T @ (y - mean) for one, y in pairs]), mean
 
 
 @dataclass(frozen=True)
@@ -246,16 +282,23 @@ class _Side:
     mean: Tensor
 
     def errors(
-        self, task: Task, to: Frame, channel: int, steps: np.ndarray, horizon: int, penalties: Sequence[float]
+        self,
+        task: Task,
+        to: Frame,
+        channel: int,
+        place: int,
+        steps: np.ndarray,
+        horizon: int,
+        penalties: Sequence[float],
     ) -> list[tuple[float, float]]:
-        """(mean squared, mean absolute) error on the validation steps for each penalty; in float32, for it is most of the work."""
-        assert self.basis.validation is not None
+        """(mean squared, mean absolute) error on the validation steps for each penalty; in float32, for it is most of the work.
+        place: that of the channel among those whose steps are stacked."""
         projected, spread = self.projected.float(), self.basis.spread.float()[:, None]
         scale = torch.from_numpy(to.scale[channel][steps, None]).float()
         beyond = self.mean.float() - _target(task, to, channel, steps, horizon).float()
         found = []
         for penalty in penalties:
-            missed = torch.addmm(beyond, self.basis.validation, projected / (spread + penalty)).mul_(scale)
+            missed = torch.addmm(beyond, self.basis.validation[place], projected / (spread + penalty)).mul_(scale)
             found.append((missed.square().mean().item(), missed.abs().mean().item()))
         return found
 
@@ -268,6 +311,10 @@ class _Side:
 
 def _rows(known: np.ndarray, steps: np.ndarray) -> Tensor:
     return torch.from_numpy(known[steps]).double()
+
+
+def _sum(parts: Sequence[Tensor]) -> Tensor:
+    return functools.reduce(torch.add, parts)
 
 
 def _target(task: Task, to: Frame, channel: int, steps: np.ndarray, horizon: int) -> Tensor:
