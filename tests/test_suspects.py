@@ -1,6 +1,8 @@
 """What bad-pair mining found is kept with the model: the memory as it was, and the views of the worst pairs."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,13 +18,24 @@ SMALL = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
 EAGER = {"bad_pairs": {"warmup": 1, "beta_noisy": 0.5, "beta_faulty": 0.5}}
 
 
-def fit(method: Any = "ts2vec", mining: Any = EAGER, n: int = 16, **more: Any) -> tsrep.Model:
+AUTOTCL = {"name": "autotcl", "hidden": 6, "features": 4}
+
+
+def fit(
+    method: Any = "ts2vec",
+    mining: Any = EAGER,
+    n: int = 16,
+    training: Mapping[str, Any] = MappingProxyType({}),
+    **more: Any,
+) -> tsrep.Model:
     x = np.random.default_rng(0).standard_normal((n, 2, 24)).astype(np.float32)
     x[1, :, 15:], x[2, 1, 4:9] = np.nan, np.nan
-    return tsrep.fit(x, method=method, encoder=SMALL, mining=mining, training={"epochs": 3, "batch_size": 8}, **more)
+    return tsrep.fit(
+        x, method=method, encoder=SMALL, mining=mining, training={"epochs": 3, "batch_size": 8, **training}, **more
+    )
 
 
-@pytest.mark.parametrize("method", ["simclr", "ts2vec", {"name": "autotcl", "hidden": 6, "features": 4}])
+@pytest.mark.parametrize("method", ["simclr", "ts2vec", AUTOTCL])
 def test_the_worst_pairs_come_with_their_series_and_both_views(method: Any) -> None:
     model = fit(method)
     held = model.suspects
@@ -89,3 +102,25 @@ def test_a_damaged_file_is_told(tmp_path: Path) -> None:
 def test_too_few_windows_keep_as_many_as_there_are() -> None:
     held = fit(n=4).suspects
     assert held is not None and sorted(held.rows.tolist()) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float64"])
+def test_a_learned_view_is_shown_wherever_and_in_whatever_precision_it_was_trained(
+    precision: str, device: str, tmp_path: Path
+) -> None:
+    """Data lies on the processor in float32, whatever the method was moved to."""
+    held = fit(AUTOTCL, training={"precision": precision, "device": device}, out=tmp_path / "run").suspects
+    assert held is not None
+    assert held.first.mean.device == held.first.kind.device == torch.device("cpu")
+    assert {values.dtype for values in held.views.values()} == {np.dtype(np.float32)}
+    assert (tmp_path / "run" / NAME).is_file()
+
+
+def test_pairs_that_were_never_seen_stand_last_in_the_table_and_each_once() -> None:
+    """One epoch of batches of five leaves two of seventeen windows out."""
+    held = fit("simclr", n=17, training={"epochs": 1, "batch_size": 5}).suspects
+    assert held is not None
+    table = held.table()
+    assert sorted(table["row"]) == list(range(17))
+    assert table["loss"].isna().tolist() == [False] * 15 + [True] * 2

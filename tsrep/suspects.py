@@ -62,7 +62,10 @@ class Suspects:
                     "kind": [KINDS[int(kind)] for kind in found.kind],
                 }
             )
-            parts.append(frame.iloc[(-(frame["loss"] - middle).abs()).argsort(kind="stable")])
+            away = (frame["loss"] - middle).abs().to_numpy()
+            parts.append(
+                frame.iloc[np.argsort(-away, kind="stable")]
+            )  # numpy's: unseen pairs (NaN) last in every pandas
         return pd.concat(parts, ignore_index=True)
 
     def save(self, path: Path) -> None:
@@ -97,7 +100,7 @@ def bad_pairs(method: Method) -> dict[str, Found]:
 
 
 def suspects(method: Method, data: Series, seed: int) -> Suspects | None:
-    """What mining found in training on data, with views drawn anew; None where there was no mining or too little data."""
+    """What bad-pair mining found in training on data, with views drawn anew; None where no term was mined by it."""
     found = bad_pairs(method)
     if not found:
         return None
@@ -107,9 +110,11 @@ def suspects(method: Method, data: Series, seed: int) -> Suspects | None:
     rows = torch.cat([order[:count], order[len(order) - count :].flip(0)])
     phase = next(phase for phase, _, _ in _memories(method))
     method.eval()
-    device = next(method.encoder.parameters()).device
+    weights = next(
+        method.encoder.parameters()
+    )  # data lies on the processor in float32, the method where it was trained
     with torch.no_grad(), randomness.seeded(seed, randomness.LEARNED):
-        batch = data.rows(rows).to(device)
+        batch = data.rows(rows).to(weights.device).cast(weights.dtype)
         drawn = method.view({STREAM: batch}, randomness.generator(seed, randomness.VIEWS))
     shown = {"series": batch} | dict(list(phase.embedded(drawn).items())[:2])
     return Suspects(

@@ -63,7 +63,7 @@ class BadPairs:
 
 @dataclass(frozen=True)
 class Found:
-    """What a memory holds of n pairs.
+    """What a memory holds of n pairs, on the processor.
 
     mean: (n,) mean loss over the epochs, NaN where never seen. kind: (n,) good, noisy or faulty.
     low, high: thresholds. reliability: the memory's. epochs: how many it saw. weighs: whether the warm-up was over.
@@ -150,7 +150,8 @@ class Memory(nn.Module):
 
     def found(self) -> Found:
         low, high = self.thresholds()
-        return Found(self.mean(), self.kind.clone(), low, high, float(self.repeats), int(self.epoch), self.weighs())
+        mean, kind = self.mean().cpu(), self.kind.cpu().clone()
+        return Found(mean, kind, low, high, float(self.repeats), int(self.epoch), self.weighs())
 
     def thresholds(self) -> tuple[float, float]:
         """(at or below: noisy, at or above: faulty)."""
