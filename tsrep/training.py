@@ -252,8 +252,8 @@ def _step(
 ) -> tuple[dict[str, float], Mapping[str, Embedding]]:
     """One step of every phase whose turn it is: -> numbers for the history, embeddings for the meters."""
     values: dict[str, float] = {"rate": training.rate(run.step, length)}
-    batches = training.batches(len(data))
-    epochs = [number * training.accumulate // batches for number in (run.step, run.step + 1)]
+    first = run.step * training.accumulate
+    told: list[list[Step]] = [[] for _ in range(training.accumulate)]
     for turn, phase in enumerate(run.method.phases):
         if run.step % phase.every:
             continue
@@ -261,9 +261,8 @@ def _step(
         optimizer.zero_grad(set_to_none=True)
         totals: dict[str, Tensor] = {}
         losses: list[tuple[Tensor, Tensor]] = []
-        told: list[Step] = []
         for part in range(training.accumulate):
-            number = run.step * training.accumulate + part
+            number = first + part
             rows = _rows(len(data), training, seed, number).to(device)
             # Every worker draws the views of the joined batch and keeps its own: N workers see what one process sees.
             with _learned(run.method.view, seed, number, turn), run.method.only(phase):
@@ -276,7 +275,7 @@ def _step(
                 loss, terms, seen = run.method.loss(phase, views, embeddings, gather)
             (loss / training.accumulate).backward()
             losses.append((loss.detach(), rows))
-            told.append(seen)
+            told[part].append(seen)
             for name, value in {phase.name: loss.detach(), **_several(terms)}.items():
                 totals[name] = totals.get(name, torch.zeros((), device=device)) + value / training.accumulate
         for name, value in totals.items():
@@ -295,11 +294,14 @@ def _step(
         for group in optimizer.param_groups:
             group["lr"] = values["rate"] * phase.rate
         optimizer.step()
-        for seen in told:
-            run.method.after_step(seen)
     _average(run, training)
-    if epochs[0] != epochs[1]:
-        run.method.after_epoch(epochs[1])
+    for number, batch in enumerate(
+        told, start=first + 1
+    ):  # a step of several batches may reach over the end of an epoch
+        for seen in batch:
+            run.method.after_step(seen)
+        if number % training.batches(len(data)) == 0:
+            run.method.after_epoch(number // training.batches(len(data)))
     return values, seen.embeddings
 
 

@@ -250,6 +250,18 @@ def test_every_term_of_a_host_remembers_every_series_once_an_epoch_and_weighs_ba
     assert any(not torch.equal(a, b) for a, b in ends)
 
 
+@pytest.mark.parametrize("accumulate", [2, 6])
+def test_every_series_is_remembered_once_an_epoch_by_steps_that_reach_over_its_end(accumulate: int) -> None:
+    """An epoch has three batches: of steps of two batches every second one holds the last of an epoch and the first of the next, a
+    step of six holds two epochs."""
+    method, data, training = made("simclr", {"warmup": 2}, epochs=4, accumulate=accumulate)
+    train(method, data, training)
+    (memory,) = memories(method)
+    assert int(memory.epoch) == 4
+    assert memory.count.tolist() == [[2] * 24] * 2
+    assert memory.now.isnan().all()
+
+
 def loss_and_gradients(method: Method, data: Series) -> tuple[Tensor, Tensor]:
     """Loss of the phase that moves the encoder, and its gradient with respect to the pooled embeddings of the first view."""
     phase = method.phases[-1]
