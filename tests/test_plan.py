@@ -13,6 +13,8 @@ from tsrep import plan, registry
 from tsrep.encoders.causal import Causal
 from tsrep.errors import InputError
 from tsrep.methods.simclr import SimCLR
+from tsrep.mining.bad_pairs import BadPairs
+from tsrep.mining.hard_negatives import HardNegatives
 
 PLANS = sorted((Path(__file__).parents[1] / "pipelines" / "plans").glob("*.yaml"))
 
@@ -237,6 +239,41 @@ def test_explain_tells_who_said_each_value_and_what_it_means(tmp_path: Path) -> 
     flat = {key for section, value in plan.to_dict(made).items() for key in ([f"{section}.{k}" for k in value] if section in (
         "data", "method", "encoder", "training") else [section])}  # fmt: skip
     assert set(lines) == flat
+
+
+def test_explain_tells_settings_of_a_miner_that_were_said_from_those_that_were_not() -> None:
+    made, given = plan.make({"mining": {"bad_pairs": {"warmup": 3}}})
+    said = {key: (value, where) for key, value, where, _ in plan.explain(made, given)}
+    assert said["mining.bad_pairs"] == ("bad_pairs", "given")
+    assert said["mining.bad_pairs.warmup"] == (3, "given")
+    assert said["mining.bad_pairs.beta_noisy"] == (2.0, "default")
+
+
+def test_miners_are_given_by_name_by_settings_or_as_configurations() -> None:
+    expected = BadPairs(warmup=3)
+    for mining in ({"bad_pairs": {"warmup": 3}}, {"bad_pairs": expected}, expected):
+        assert plan.make({"mining": mining})[0].mining == {"bad_pairs": expected}
+        changed = plan.make({"mining": mining}, ["mining.bad_pairs.beta_faulty=5"])[0].mining
+        assert changed == {"bad_pairs": BadPairs(warmup=3, beta_faulty=5.0)}
+    assert plan.make({"mining": "bad_pairs"})[0].mining == {"bad_pairs": BadPairs()}
+    assert plan.make({"mining": None})[0].mining == {}
+
+
+@pytest.mark.parametrize(
+    ("mining", "told"),
+    [
+        (["bad_pairs", "mixing"], r"such as \{bad_pairs: \{\}.* got \['bad_pairs', 'mixing'\]"),
+        (3, "such as .* got 3"),
+        ("bad_pair", "unknown miner 'bad_pair'; did you mean 'bad_pairs'"),
+        ({"bad_pairs": 3}, r"expected settings \(beta_noisy, .*\) under 'mining.bad_pairs', got 3"),
+        ({"bad_pairs": {"beta_nosy": 1}}, "'mining.bad_pairs.beta_nosy' in the plan; did you mean 'beta_noisy'"),
+        ({"bad_pairs": HardNegatives()}, r"under 'mining.bad_pairs', got HardNegatives"),
+        (SimCLR(), "configuration of a miner, got SimCLR"),
+    ],
+)
+def test_what_is_no_miner_is_told_with_what_would_be(mining: Any, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        plan.make({"mining": mining})
 
 
 def test_every_field_of_a_plan_says_what_it_means() -> None:

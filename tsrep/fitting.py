@@ -64,6 +64,8 @@ def fit(
                file; or the name of a data set of the catalogue, whose training part is taken.
     method:    a name (`tsrep methods`), {"name": ..., its settings}, or a configuration such as `tsrep.methods.ts2vec.TS2Vec()`.
     encoder:   likewise: "dilated", "causal", "patch", "tsai(InceptionTimePlus)", ...
+    mining:    what changes the pairs of the method: "bad_pairs", a configuration, or several with their settings, in this order:
+               {"bad_pairs": {}, "hard_negatives": {"beta": 0.5}}.
     training:  settings of `tsrep.training.Training`, for instance {"epochs": 20, "learning_rate": 1e-3}.
     seed:      same data, settings, seed and machine: same bits.
     window:    steps of a window, for long series; hop: steps between windows (default: window).

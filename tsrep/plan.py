@@ -145,11 +145,13 @@ def explain(plan: Plan, given: Given) -> list[tuple[str, Any, str, str]]:
     for section in fields(Plan):
         value = getattr(plan, section.name)
         if section.name == "mining" and value:
-            said = given.get("mining", (None, "default"))[1]
+            held, said = given.get("mining", ({}, "default"))
             for name, part in value.items():
                 lines.append((f"mining.{name}", name, said, registry.summary(type(part))))
                 texts = registry.field_texts(type(part))
-                lines += [(f"mining.{name}.{f.name}", getattr(part, f.name), said, texts[f.name]) for f in fields(part)]
+                for f in fields(part):
+                    told = said if f.name in held.get(name, ()) else "default"
+                    lines.append((f"mining.{name}.{f.name}", getattr(part, f.name), told, texts[f.name]))
             continue
         if not dataclasses.is_dataclass(value):
             said = given.get(section.name, (None, "default"))[1]
@@ -222,9 +224,11 @@ def schema() -> dict[str, Any]:
 def _flatten(given: Given, key: str, value: Any, said: str) -> None:
     """One level of sections: `method: {name: simclr}`, `method: simclr`, or a configuration itself."""
     section = key.split(".", 1)[0]
+    if key == "mining":
+        value = _by_name(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         name = {"name": registry.name_of(ROOMS[section][0], value)} if section in ROOMS else {}
-        value = name | {f.name: getattr(value, f.name) for f in fields(value)}
+        value = name | _settings(value)
     if section in ROOMS and key == section and isinstance(value, str):
         value = registry.spoken(ROOMS[section][0], value)
     if key == section and section in (*ROOMS, "data", "training"):
@@ -237,8 +241,6 @@ def _flatten(given: Given, key: str, value: Any, said: str) -> None:
         for name, inner in value.items():
             given[f"{key}.{name}"] = (inner, said)
     elif key in NAMED:
-        if key == "mining" and isinstance(value, str):
-            value = {value: None}
         if isinstance(value, Mapping):  # `mlflow:` alone has no settings
             value = {str(name): {} if settings is None else settings for name, settings in value.items()}
         given[key] = ({} if value is None else value, said)
@@ -298,16 +300,38 @@ def _build(given: Given) -> Plan:
     return made
 
 
+def _by_name(value: Any) -> Any:
+    """Miners as names with settings, of a name, a configuration, or names with either."""
+    if isinstance(value, str):
+        return {value: None}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {registry.name_of("mining", value): value}
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name: _settings(part) if isinstance(part, registry.choices("mining").get(str(name), ())) else part
+        for name, part in value.items()
+    }
+
+
+def _settings(value: Any) -> dict[str, Any]:
+    return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
 def _miners(content: Any) -> dict[str, Any]:
-    """name -> configuration, of names with settings or of configurations."""
+    """name -> configuration, of names with settings."""
     if not isinstance(content, Mapping):
-        raise InputError(f"expected names of miners with their settings under 'mining', got {_short.repr(content)}")
+        raise InputError(
+            "expected names of miners with their settings under 'mining', such as {bad_pairs: {}, hard_negatives: {beta: 0.5}}, "
+            f"got {_short.repr(content)}"
+        )
     made = {}
     for name, settings in content.items():
         kind = registry.choice("mining", str(name))
-        if not isinstance(settings, kind | Mapping):
-            raise InputError(f"expected settings under 'mining.{name}', got {_short.repr(settings)}")
-        made[str(name)] = checked(kind, settings, f"mining.{name}") if isinstance(settings, Mapping) else settings
+        if not isinstance(settings, Mapping):
+            known = ", ".join(f.name for f in fields(kind))
+            raise InputError(f"expected settings ({known}) under 'mining.{name}', got {_short.repr(settings)}")
+        made[str(name)] = checked(kind, settings, f"mining.{name}")
     return made
 
 

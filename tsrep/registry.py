@@ -30,7 +30,7 @@ def choices(room: str) -> Mapping[str, type]:
 def choice(room: str, name: str) -> type:
     known = choices(room)
     if name not in known:
-        raise InputError(f"unknown {room.removesuffix('s')} '{name}'; {nearest(name, known)}")
+        raise InputError(f"unknown {_noun(room)} '{name}'; {nearest(name, known)}")
     kind: type = known[name]
     return kind
 
@@ -46,7 +46,10 @@ def spoken(room: str, text: str) -> dict[str, Any]:
 
 def name_of(room: str, part: object) -> str:
     """The name under which a configuration is chosen."""
-    return next(name for name, kind in choices(room).items() if kind is type(part))
+    for name, kind in choices(room).items():
+        if kind is type(part):
+            return name
+    raise InputError(f"expected the configuration of a {_noun(room)}, got {type(part).__name__}")
 
 
 def summary(kind: type) -> str:
@@ -72,8 +75,13 @@ def field_texts(kind: type) -> dict[str, str]:
 
 def table(room: str) -> str:
     """Markdown table of a room, "methods" or "mining": name, what it does, where it is from. The README holds it between two marks."""
-    lines = [f"| {room.removesuffix('s')} | what it does | source |", "| --- | --- | --- |"]
+    lines = [f"| {_noun(room)} | what it does | source |", "| --- | --- | --- |"]
     for name, kind in sorted(choices(room).items()):
         what, _, source = summary(kind).partition(". ")
         lines.append(f"| `{name}` | {what} | {source.removesuffix('.')} |")
     return "\n".join(lines)
+
+
+def _noun(room: str) -> str:
+    """What one part of a room is called."""
+    return "miner" if room == "mining" else room.removesuffix("s")
