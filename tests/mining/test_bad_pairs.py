@@ -125,6 +125,20 @@ def test_the_robust_spread_is_that_of_each_side_of_the_median() -> None:
     assert spread_of(torch.tensor([float("nan"), 1.0]), "robust")[1].tolist() == [0, 0]
 
 
+def test_a_side_without_spread_has_no_bad_pairs() -> None:
+    """More than half of the lower side lose the same: any distance would be infinitely many deviations."""
+    losses = torch.tensor([-1.0, -1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 9.0], dtype=torch.float64)
+    held = memory(9, warmup=0)
+    live(held, losses)
+    assert held.spread[0] == 0 and held.spread[1] > 0
+    assert held.kind.tolist() == [GOOD] * 8 + [FAULTY]
+    weight = held(losses, torch.arange(9))
+    assert weight[:8].tolist() == [1.0] * 8 and 0 <= weight[8] < 0.1
+    alike = memory(4, warmup=0)
+    live(alike, torch.ones(4))
+    assert alike.kind.tolist() == [GOOD] * 4
+
+
 # --- the memory ---------------------------------------------------------------------------------------------------
 
 

@@ -172,14 +172,16 @@ class Memory(nn.Module):
         self.repeats.copy_(reliability(self.total, self.count))
         self.kind.zero_()
         if self.weighs():
-            self.kind.copy_(judged(mean, *self.thresholds()))
+            self.kind.copy_(judged(mean, float(self.middle), *self.thresholds()))
 
 
-def judged(mean: Tensor, low: float, high: float) -> Tensor:
-    """(n,) mean losses -> (n,) good, noisy or faulty; all good where there is no spread."""
+def judged(mean: Tensor, middle: float, low: float, high: float) -> Tensor:
+    """(n,) mean losses -> (n,) good, noisy or faulty; all good on a side of the middle that has no spread."""
     kind = torch.full_like(mean, GOOD, dtype=torch.int64)
-    if low < high:
-        kind[mean <= low], kind[mean >= high] = NOISY, FAULTY
+    if low < middle:
+        kind[mean <= low] = NOISY
+    if high > middle:
+        kind[mean >= high] = FAULTY
     return kind
 
 
