@@ -336,6 +336,9 @@ def test_show_tells_and_draws_bad_pairs(run: Run, table: Path, tmp_path: Path) -
     )
     assert told.code == 0, told.err
     assert "bad_pairs" in (out / "plan.yaml").read_text()
+    assert "weighed nothing" not in told.err
+    short = run("fit", *TINY, "--mining", "bad_pairs", "--data", table, "--out", tmp_path / "short", "--quiet")
+    assert short.code == 0 and "weighed nothing in contrast/" in short.err and "mining.bad_pairs.warmup" in short.err
     told = run("show", out, "--bad-pairs")
     assert told.code == 0, told.err
     assert "noisy pairs" in told.err and "reliability" in told.err

@@ -62,6 +62,12 @@ def fit(
         raise InputError("expected a folder for the run: --out runs/first, or out=runs/first")
     model = run(plan, progress=not quiet)
     _say(f"[bold]{plan.out}[/] holds the model: {len(model.data.channels)} channels in, {model.features} numbers out")
+    for term, found in model.suspects.found.items() if model.suspects is not None else ():
+        if not found.weighs:
+            _say(
+                f"bad-pair mining weighed nothing in {term}: after {found.epochs} epochs its reliability was {found.reliability:.2f}; "
+                "train for more epochs (training.epochs), or say when it begins (mining.bad_pairs.warmup)"
+            )
     look = (
         f"tsrep evaluate {plan.out} {plan.data.name} --task classify"
         if model.data.classes
