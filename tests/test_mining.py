@@ -191,6 +191,27 @@ def test_several_miners_together_are_stopped_and_resumed_exactly(tmp_path: Path)
     assert same(state, trained(made)[1])
 
 
+@pytest.mark.parametrize("other", [{}, {"mining": {"hard_negatives": {"beta": 9.0}}}, {"temperature": 0.7}], ids=str)
+def test_a_run_is_not_resumed_with_other_miners_or_another_method(other: Mapping[str, Any], tmp_path: Path) -> None:
+    """Their checkpoint would fit: what has no state leaves no trace in it."""
+    made = plan_of("simclr", "hard_negatives")
+    plan.write(made, tmp_path)
+    asked = iter([False, True])
+    with pytest.raises(tsrep.Interrupted):
+        trained(made, directory=tmp_path, stopping=lambda: next(asked))
+    host = {"name": "simclr", **SMALL["simclr"]}
+    about: Any = {"encoder": ENCODER, "training": EPOCHS, "out": tmp_path, "resume": True}
+    changed = {"method": host | {k: v for k, v in other.items() if k != "mining"}, "mining": other.get("mining")}
+    if "temperature" in other:
+        changed["mining"] = {"hard_negatives": {}}
+    with pytest.raises(
+        tsrep.InputError, match=f"expected the {'method' if 'temperature' in other else 'mining'} of the run"
+    ):
+        tsrep.fit(windows(), **changed, **about)
+    model = tsrep.fit(windows(), method=host, mining={"hard_negatives": {}}, **about)
+    assert len(model.history) == 4
+
+
 def test_a_run_with_mining_saves_and_loads(tmp_path: Path) -> None:
     """The plan of a model names its miners; what they remembered is thrown away with the method."""
     model = tsrep.fit(

@@ -335,6 +335,7 @@ def _free(plan: Plan, resume: bool) -> Path | None:
         raise InputError(f"expected a folder for the run, got a file: {folder}")
     if resume:
         _checkpoint(folder)
+        _alike(plan, folder)
         return folder
     if folder.is_dir() and (folder / CHECKPOINT).is_file():
         raise InputError(
@@ -343,6 +344,20 @@ def _free(plan: Plan, resume: bool) -> Path | None:
     if folder.is_dir() and any(folder.iterdir()):
         raise InputError(f"expected an empty folder for the run, {folder} holds files; choose another or remove it")
     return folder
+
+
+def _alike(plan: Plan, folder: Path) -> None:
+    """InputError where the run in the folder learned in another way: its checkpoint fits many settings of a method and of miners."""
+    if not (folder / "plan.yaml").is_file():
+        return
+    before = plans.read(folder / "plan.yaml")[0]
+    for section in ("method", "encoder", "mining"):
+        was, now = getattr(before, section), getattr(plan, section)
+        if was != now:
+            raise InputError(
+                f"expected the {section} of the run in {folder} ({was}), got {now}; a resumed run must be the same: "
+                f"`tsrep resume {folder}` takes its own plan"
+            )
 
 
 def _forget(folder: Path) -> None:
