@@ -52,7 +52,7 @@ ROOMS = {
     },
     "views": SHAPES,
     "encoders": SHAPES,
-    "pairing": {"memory", *SHAPES},
+    "pairing": SHAPES,
     "mining": {"memory", "randomness", *SHAPES},
     "methods": {"method", "losses", "views", "pairing", "encoders", "mining", *SHAPES},
     "data": DATA,

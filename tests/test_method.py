@@ -11,6 +11,8 @@ from tsrep.encoders.dilated import Dilated
 from tsrep.losses import info_nce, supcon
 from tsrep.memory import Seen, Step
 from tsrep.method import Method, Phase, Term
+from tsrep.mining.debias import Debias
+from tsrep.mining.hard_negatives import HardNegatives
 from tsrep.pairing.hierarchical import Hierarchical
 from tsrep.pairing.instance import Instance
 from tsrep.pairs import Alone, Gather, Pairs
@@ -115,7 +117,31 @@ def test_reweighing_sees_what_each_series_lost_and_weighs_all_its_anchors_alike(
     torch.testing.assert_close(loss, (each / shares).detach())
     assert seen is not None
     torch.testing.assert_close(seen.weight, shares)
-    assert [pairs for pairs, _ in seen.parts] == [first, second]
+    assert seen.parts == ()  # nobody who remembers asks for them
+
+
+def test_a_miner_that_remembers_is_given_the_pairs_without_their_graph() -> None:
+    class Listening(nn.Module):
+        def forward(self, pairs: Pairs) -> Pairs:
+            return pairs
+
+        def after_step(self, step: Step) -> None:
+            raise NotImplementedError
+
+    batch = given()
+    _, seen = Term(Hierarchical(), mining=(Listening(),))(batch, Alone())
+    assert seen is not None and len(seen.parts) == len(list(Hierarchical()(batch, Alone())))
+    for pairs, loss in seen.parts:
+        assert isinstance(pairs, Pairs) and pairs.points is not None
+        assert not any(part.requires_grad for part in (pairs.score, *pairs.points, loss))
+        assert pairs.score.abs().sum() > 0
+
+
+def test_a_loss_that_the_method_chose_is_not_replaced() -> None:
+    own = Term(Instance(), supcon)
+    with pytest.raises(ValueError, match="a term with the loss info_nce"):
+        own.mined(Debias(), series())
+    assert own.mined(HardNegatives(), series()).loss is supcon
 
 
 def test_a_factor_of_one_changes_no_bit() -> None:

@@ -173,7 +173,7 @@ def test_what_fits_is_what_should() -> None:
 def test_two_miners_that_set_the_loss_are_refused_before_anything_is_written(
     two: tuple[str, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(tsrep.InputError, match=f"mining {two[0]}, {two[1]}: expected one miner that sets the loss"):
+    with pytest.raises(tsrep.InputError, match=f"mining {two[0]}, {two[1]}: expected a term with the loss info_nce"):
         tsrep.fit(windows(), method="simclr", encoder=ENCODER, mining={name: {} for name in two}, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -41,6 +41,7 @@ def write(
         ),
         "## Method",
         _first_paragraphs(type(plan.method)) + "\n\nEncoder: " + registry.summary(type(plan.encoder)),
+        *(f"Mining, `{name}`: {registry.summary(type(miner))}" for name, miner in plan.mining.items()),
         _training(plan, history),
         "## Results",
         _table(results)

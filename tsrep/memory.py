@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,7 @@ class Seen:
     row:    (batch,) int64, the series of the batch, those of this worker.
     loss:   (batch,) what the positive pair of each series lost: the mean over all its anchors, at all scales, by their weights.
     weight: (batch,) sum of the weights of its anchors; zero where it had none alive, and then its loss means nothing.
-    parts:  the pairs as the loss took them, each with its loss (*group, anchor).
+    parts:  the pairs as the loss took them, each with its loss (*group, anchor); empty where neither miner nor loss remembers.
     """
 
     row: Tensor
@@ -29,17 +29,18 @@ class Seen:
     parts: tuple[tuple[AnyPairs, Tensor], ...]
 
     @staticmethod
-    def of(parts: Iterable[tuple[AnyPairs, Tensor]], row: Tensor) -> Seen:
-        """L_i = Σ_a w_a l_a / Σ_a w_a over the anchors a of series i."""
-        parts = tuple((pairs, loss.detach()) for pairs, loss in parts)
-        total = parts[0][1].new_zeros(len(row))
+    def of(parts: Sequence[tuple[AnyPairs, Tensor]], row: Tensor, *, keep: bool) -> Seen:
+        """L_i = Σ_a w_a l_a / Σ_a w_a over the anchors a of series i. keep: the parts too."""
+        total = parts[0][1].detach().new_zeros(len(row))
         weight = torch.zeros_like(total)
         for pairs, loss in parts:
             place = places(pairs.row, row).expand_as(loss).flatten()
             share = pairs.weight.detach().expand_as(loss)
-            total.index_add_(0, place, (loss * share).flatten())
+            total.index_add_(0, place, (loss.detach() * share).flatten())
             weight.index_add_(0, place, share.flatten())
-        return Seen(row, total / torch.where(weight > 0, weight, 1.0), weight, parts)
+        # Without their graph, or accumulation would hold the graphs of all its batches.
+        kept = tuple((pairs.detach(), loss.detach()) for pairs, loss in parts) if keep else ()
+        return Seen(row, total / torch.where(weight > 0, weight, 1.0), weight, kept)
 
 
 @dataclass(frozen=True)

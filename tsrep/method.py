@@ -29,7 +29,6 @@ class Term:
     mining:  applied to the pairs in order, before the loss.
     reweigh: (loss of each series' pair, row) -> factor per series, after it, for all anchors of the series alike.
     share:   what the term counts beside the other terms of its phase.
-    settled: whether the loss is a miner's, which no other miner may replace.
     """
 
     pairing: Pairing
@@ -37,7 +36,6 @@ class Term:
     mining: tuple[Mine, ...] = ()
     reweigh: Reweigh | None = None
     share: float = 1.0
-    settled: bool = False
 
     def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> tuple[Tensor, Seen | None]:
         """This worker's share of the loss (a scalar), and what was seen where a part of the term remembers."""
@@ -49,8 +47,9 @@ class Term:
             raise ValueError(f"expected {self.pairing!r} to yield pairs, got none")
         weights = [pairs.weight for pairs, _ in parts]
         seen = None
-        if self.reweigh is not None or any(hasattr(part, "after_step") for part in (self.loss, *self.mining)):
-            seen = Seen.of(parts, next(iter(embeddings.values())).series.row)
+        remembers = any(hasattr(part, "after_step") for part in (self.loss, *self.mining))
+        if self.reweigh is not None or remembers:
+            seen = Seen.of(parts, next(iter(embeddings.values())).series.row, keep=remembers)
         if self.reweigh is not None and seen is not None:
             factor = self.reweigh(seen.loss, seen.row)
             weights = [pairs.weight * factor[places(pairs.row, seen.row)] for pairs, _ in parts]
@@ -70,11 +69,13 @@ class Term:
             loss = partial(LOSSES[loss[0]], **loss[1])
         if made.reweigh is not None and self.reweigh is not None:
             raise ValueError("expected one miner that reweighs losses, got two")
-        if made.loss is not None and self.settled:
-            raise ValueError("expected one miner that sets the loss, got two: leave one of them out")
+        if made.loss is not None and self.loss is not info_nce:
+            raise ValueError(
+                "expected a term with the loss info_nce for a miner that sets another, got one whose loss is set already, by the "
+                "method or by another miner: leave one of them out"
+            )
         mining = self.mining if made.mine is None else (*self.mining, made.mine)
-        settled = self.settled or made.loss is not None
-        return replace(self, loss=loss, mining=mining, reweigh=made.reweigh or self.reweigh, settled=settled)
+        return replace(self, loss=loss, mining=mining, reweigh=made.reweigh or self.reweigh)
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, fields, replace
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -46,6 +46,9 @@ class Pairs:
     def dense(self) -> Pairs:
         return self
 
+    def detach(self) -> Pairs:
+        return _detached(self)
+
 
 @dataclass(frozen=True)
 class Twins:
@@ -73,6 +76,9 @@ class Twins:
     who: Tensor | None = None
     moment: Tensor | None = None
     floor: float | None = None
+
+    def detach(self) -> Twins:
+        return _detached(self)
 
     def positions(self) -> tuple[Tensor, Tensor]:
         """For each of the 2n anchors, where itself and its positive stand among the 2m candidates."""
@@ -105,6 +111,19 @@ class Twins:
 
 
 AnyPairs = Pairs | Twins
+
+P = TypeVar("P", Pairs, Twins)
+
+
+def _detached(pairs: P) -> P:
+    """The same without gradients."""
+
+    def bare(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(bare(part) for part in value)
+        return value.detach() if isinstance(value, Tensor) else value
+
+    return replace(pairs, **{f.name: bare(getattr(pairs, f.name)) for f in fields(pairs)})
 
 
 class Gather(Protocol):

@@ -234,7 +234,7 @@ def test_scores_without_a_floor_are_refused() -> None:
 
 
 def test_two_miners_that_set_the_loss_are_refused() -> None:
-    with pytest.raises(ValueError, match="one miner that sets the loss"):
+    with pytest.raises(ValueError, match="a term with the loss info_nce"):
         Term(Instance()).mined(Debias(), DATA).mined(Debias(0.2), DATA)
 
 

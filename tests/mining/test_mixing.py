@@ -62,7 +62,7 @@ def points(mixer: Mixer, pairs: Pairs) -> Tensor:
 
 def told(mixer: Mixer, pairs: Pairs) -> Step:
     row = pairs.row[: len(pairs.row) // 2]
-    return Step("contrast", {}, {}, {"pairs": Seen.of([(pairs, info_nce(pairs))], row)}, Alone())
+    return Step("contrast", {}, {}, {"pairs": Seen.of([(pairs, info_nce(pairs))], row, keep=True)}, Alone())
 
 
 def test_the_loss_with_mixed_negatives_equals_the_slow_loop_in_value_and_gradient() -> None:

@@ -43,7 +43,7 @@ def individual(n: int, **settings: Any) -> Individual:
 
 def told(loss: Individual, pairs: Twins | Pairs) -> Step:
     row = pairs.row[: len(pairs.row) // 2]
-    return Step("contrast", {}, {}, {"pairs": Seen.of([(pairs, loss(pairs))], row)}, Alone())
+    return Step("contrast", {}, {}, {"pairs": Seen.of([(pairs, loss(pairs))], row, keep=True)}, Alone())
 
 
 def test_with_all_the_new_the_gradient_is_that_of_the_log_of_the_mean_without_the_positive() -> None:
