@@ -72,7 +72,9 @@ def test_the_table_names_every_pair_and_begins_with_the_worst() -> None:
 def test_what_was_found_survives_saving_and_goes_with_the_model(tmp_path: Path) -> None:
     model = fit(out=tmp_path / "run")
     loaded = tsrep.load(tmp_path / "run")
-    assert "Mining, `bad_pairs`: Pairs that always lose abnormally little" in (tmp_path / "run" / "README.md").read_text()
+    assert (
+        "Mining, `bad_pairs`: Pairs that always lose abnormally little" in (tmp_path / "run" / "README.md").read_text()
+    )
     assert model.suspects is not None and loaded.suspects is not None
     for term, found in model.suspects.found.items():
         again = loaded.suspects.found[term]
