@@ -1,10 +1,11 @@
-"""The forecasting benchmark: ridge on frozen embeddings, in two configurations, the same for all data sets.
+"""The forecasting benchmark: ridge on frozen embeddings, in a few configurations, the same for all data sets.
 
 paper: the protocol of TS2Vec, CoST and AutoTCL. A causal `trend` encoder on the target (univariate) or all channels, with the seven
        calendar covariates; one ridge on the embedding of the last step for all channels, nothing taken off. Three methods and the
        ablations of AutoTCL learn with the same encoder and for as long.
-ours:  every channel by itself, its windows of 336 steps in patches that are read one after another, and the calendar; one ridge that
-       all channels share, to what comes less the last value. Chosen by `choose_forecasting.py` on the validation part alone.
+ours:  every channel by itself, its windows of 336 steps, less their last value, in patches that are read one after another, and the
+       calendar; one ridge that all channels share, to what comes less the last value. Chosen by `choose_forecasting.py` in three
+       rehearsals before the test part. `once` is what a single validation part chose.
 
 Beside both stand a random untrained encoder, last value, seasonal naive and ridge on raw lags; beside ours also the very same head on
 the lags, without which one cannot tell what the embedding adds.
