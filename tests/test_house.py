@@ -35,12 +35,14 @@ ROOMS = {
     "pairs": {"series"},
     "losses": {"pairs", "series"},
     "memory": {"pairs", "series"},
+    "learning": {"series"},
     "method": {"losses", "memory", "pairs", "series"},
     "distributed": {"pairs"},
     "observers": {"series"},
     "training": {
         "method",
         "memory",
+        "learning",
         "losses",
         "pairs",
         "series",
@@ -61,7 +63,7 @@ ROOMS = {
     "meters": {"evaluation", "series"},
     "progress": {"observers"},
     "embedding_table": {"data.panel", "errors"},
-    "plan": {"registry", "errors", "training"},
+    "plan": {"registry", "errors", "learning"},
     "card": {"plan", "registry"},
 }
 """The law of house.md: series <- pairs <- losses <- method <- training; views, encoders, pairing and mining know series and pairs; data

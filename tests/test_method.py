@@ -126,7 +126,7 @@ def test_a_miner_that_remembers_is_given_the_pairs_without_their_graph() -> None
             return pairs
 
         def after_step(self, step: Step) -> None:
-            raise NotImplementedError
+            self.told = step
 
     batch = given()
     _, seen = Term(Hierarchical(), mining=(Listening(),))(batch, Alone())

@@ -77,6 +77,14 @@ def trained(made: tsrep.Plan, **how: Any) -> tuple[Method, dict[str, Tensor], li
     return method, state | dict(method.state_dict()), history
 
 
+def stopped_and_resumed(made: tsrep.Plan, folder: Path) -> tuple[Method, dict[str, Tensor], list[dict[str, float]]]:
+    """`trained`, interrupted after three steps."""
+    looks = iter([False, False, True])
+    with pytest.raises(tsrep.Interrupted):
+        trained(made, directory=folder, stopping=lambda: next(looks))
+    return trained(made, directory=folder, resume=folder / "checkpoint.safetensors")
+
+
 @cache
 def unbroken(method: str, *miners: str) -> tuple[Method, dict[str, Tensor], list[dict[str, float]]]:
     return trained(plan_of(method, *miners))
@@ -104,15 +112,7 @@ def test_every_miner_trains_every_method_it_fits_on_ragged_data_with_gaps(method
 def test_a_mined_method_that_is_stopped_and_resumed_equals_the_unbroken_one(
     method: str, miner: str, tmp_path: Path
 ) -> None:
-    made, asked = plan_of(method, miner), []
-
-    def stopping() -> bool:
-        asked.append(1)
-        return len(asked) == 3
-
-    with pytest.raises(tsrep.Interrupted):
-        trained(made, directory=tmp_path, stopping=stopping)
-    _, state, history = trained(made, directory=tmp_path, resume=tmp_path / "checkpoint.safetensors")
+    _, state, history = stopped_and_resumed(plan_of(method, miner), tmp_path)
     _, expected, lines = unbroken(method, miner)
     assert same(state, expected)
     assert history == lines
@@ -179,15 +179,8 @@ def test_two_miners_that_set_the_loss_are_refused_before_anything_is_written(
 
 
 def test_several_miners_together_are_stopped_and_resumed_exactly(tmp_path: Path) -> None:
-    made, asked = plan_of("simclr", "hard_negatives", "mixing", "soft", "bad_pairs"), []
-
-    def stopping() -> bool:
-        asked.append(1)
-        return len(asked) == 3
-
-    with pytest.raises(tsrep.Interrupted):
-        trained(made, directory=tmp_path, stopping=stopping)
-    _, state, _ = trained(made, directory=tmp_path, resume=tmp_path / "checkpoint.safetensors")
+    made = plan_of("simclr", "hard_negatives", "mixing", "soft", "bad_pairs")
+    _, state, _ = stopped_and_resumed(made, tmp_path)
     assert same(state, trained(made)[1])
 
 

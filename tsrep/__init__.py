@@ -58,7 +58,7 @@ _PUBLIC = {
     "DataShape": "method",
     "Phase": "method",
     "Term": "method",
-    "Training": "training",
+    "Training": "learning",
     "Observer": "observers",
     "Interrupted": "observers",
     "signals": "observers",
@@ -116,6 +116,7 @@ if TYPE_CHECKING:
     from tsrep.forecasting import Head as Head
     from tsrep.forecasting import forecast as forecast
     from tsrep.forecasting import forecasts as forecasts
+    from tsrep.learning import Training as Training
     from tsrep.losses import info_nce as info_nce
     from tsrep.method import DataShape as DataShape
     from tsrep.method import Method as Method
@@ -134,7 +135,6 @@ if TYPE_CHECKING:
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
     from tsrep.suspects import bad_pairs as bad_pairs
-    from tsrep.training import Training as Training
     from tsrep.training import train as train
 
     baseline_features = _evaluation_baselines.features

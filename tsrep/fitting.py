@@ -66,7 +66,7 @@ def fit(
     encoder:   likewise: "dilated", "causal", "patch", "tsai(InceptionTimePlus)", ...
     mining:    what changes the pairs of the method: "bad_pairs", a configuration, or several with their settings, in this order:
                {"bad_pairs": {}, "hard_negatives": {"beta": 0.5}}.
-    training:  settings of `tsrep.training.Training`, for instance {"epochs": 20, "learning_rate": 1e-3}.
+    training:  settings of `tsrep.Training`, for instance {"epochs": 20, "learning_rate": 1e-3}.
     seed:      same data, settings, seed and machine: same bits.
     window:    steps of a window, for long series; hop: steps between windows (default: window).
     out:       folder of the run, with checkpoints and in the end the model. None: nothing is written.

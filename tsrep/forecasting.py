@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 
 from tsrep import registry
-from tsrep.data import catalogue
 from tsrep.data.columns import CALENDAR, clock, columns
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
-from tsrep.data.readers import as_panel
+from tsrep.data.parts import Parts, in_three, joined
 from tsrep.data.scaling import Scaler
 from tsrep.encoding import Read, at_each_step
 from tsrep.errors import InputError, nearest
@@ -41,9 +40,6 @@ from tsrep.model import Model, untrained
 
 HORIZONS = {"hours": (24, 48, 168, 336, 720), "quarters": (24, 48, 96, 288, 672)}
 """Steps ahead that the literature measures, for hourly data and for data of a quarter of an hour."""
-
-SHARES = (0.6, 0.2, 0.2)
-"""Training, validation and test part of data without parts of its own."""
 
 RANDOM, LAST, SEASON, LAGS = "random encoder", "last value", "seasonal naive", "ridge on raw lags"
 SAME = "the head on raw lags"
@@ -157,8 +153,8 @@ def forecasts(
     """`forecast` with each of the heads, which read the same embeddings: the series is embedded once for all of them."""
     _refuse(model, heads, features, part, seeds)
     own = tuple(name for name in model.data.channels if name not in CALENDAR)
-    given = _given(data, own)
-    whole = _joined(given.train, given.validation, *([given.test] if part == "test" else []))
+    given = in_three(data, own)
+    whole = joined(given.train, given.validation, *([given.test] if part == "test" else []))
     seen = columns(whole, model.plan.data.channels, model.plan.data.calendar)  # by the encoder
     check_channels(seen, model.data.channels)
     first, second = given.train.length, given.train.length + given.validation.length
@@ -294,45 +290,6 @@ class _Teller:
         self.examples.setdefault(name, fit(len(self.task.values) - 1, self.shown))
 
 
-@dataclass(frozen=True)
-class _Given:
-    """Parts that follow one another. cut: whether they were cut here, from one series."""
-
-    name: str
-    train: Panel
-    validation: Panel
-    test: Panel
-    cut: bool = False
-
-
-def _given(data: Any, own: tuple[str, ...]) -> _Given:
-    """own: channels of the model without the calendar."""
-    name = ""
-    if isinstance(data, str | Path):
-        name = Path(data).stem
-        data = catalogue.load(str(data)) if str(data) in catalogue.names() or not Path(data).suffix else as_panel(data)
-    if hasattr(data, "train") and hasattr(data, "test"):
-        name = str(getattr(data, "name", ""))
-        if getattr(data, "validation", None) is None:
-            raise InputError(
-                f"expected data with a validation part to choose penalties on, '{name}' has none; give it as one long "
-                "series to have it cut in three"
-            )
-        train, validation, test = (_called(_single(part), own) for part in (data.train, data.validation, data.test))
-        return _Given(name, train, validation, test)
-    whole = _called(_single(as_panel(data)), own)
-    ends = np.cumsum([round(share * whole.length) for share in SHARES[:2]]).tolist()
-    train, validation, test = (_cut(whole, *span) for span in ((0, ends[0]), (*ends,), (ends[1], whole.length)))
-    return _Given(name, train, validation, test, cut=True)
-
-
-def _called(panel: Panel, own: tuple[str, ...]) -> Panel:
-    """The panel with the channel names of the model where either has none but channel_0, channel_1, …: those fit any."""
-    bare = tuple(f"channel_{i}" for i in range(len(own)))
-    fits = len(panel.channels) == len(own) and bare in (panel.channels, own)
-    return replace(panel, channels=own) if fits else panel
-
-
 def _horizons(given: Sequence[int] | None, rate: float | None) -> tuple[int, ...]:
     wanted = HORIZONS["quarters" if rate and rate > 1 / 1000 else "hours"] if given is None else tuple(given)
     for horizon in wanted:
@@ -357,7 +314,7 @@ def _refuse(model: Model, heads: Sequence[Head], features: Sequence[str], part: 
         )
 
 
-def _again(model: Model, given: _Given, whole: Panel, named: bool, part: Part) -> str:
+def _again(model: Model, given: Parts, whole: Panel, named: bool, part: Part) -> str:
     """Why the model is to be trained again on the training part; "" where it is measured as it is."""
     if part == "validation":  # whether it saw the test part cannot be told without reading that
         return "" if _learned_from(model, given.train) else "the model was not trained on the training part alone"
@@ -371,34 +328,6 @@ def _learned_from(model: Model, panel: Panel) -> bool:
         return fingerprint(windowed(panel, model.plan.data)) == model.data.fingerprint
     except InputError:  # what does not hold one window of the plan was not what it was carried out on
         return False
-
-
-def _single(panel: Panel) -> Panel:
-    if len(panel) != 1:
-        raise InputError(f"expected one long series to forecast, got {len(panel)}; forecast them one by one")
-    return panel
-
-
-def _cut(panel: Panel, begin: int, end: int) -> Panel:
-    """Steps begin to end (exclusive) of one series."""
-    stamps = None if panel.timestamps is None else panel.timestamps[:, begin:end]
-    return replace(panel, values=panel.values[:, :, begin:end], start=panel.start + begin, timestamps=stamps,
-                   label=None, step_label=None, classes=())  # fmt: skip
-
-
-def _joined(*parts: Panel) -> Panel:
-    """One series of parts that follow one another. InputError where their clocks or channels say that they do not."""
-    for part in parts[1:]:
-        check_channels(part, parts[0].channels)
-    clocks = [part.timestamps for part in parts if part.timestamps is not None]
-    stamps = np.concatenate(clocks, axis=1) if len(clocks) == len(parts) else None
-    if stamps is not None and not (np.diff(stamps[0]) > 0).all():
-        raise InputError(
-            "expected training, validation and test part to follow one another in time, the clock goes back between two steps"
-        )
-    return Panel(
-        np.concatenate([part.values for part in parts], axis=2), parts[0].channels, parts[0].rate, timestamps=stamps
-    )
 
 
 def _calendar(panel: Panel, end: int) -> np.ndarray | None:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from tsrep.pairs import AnyPairs, Loss, Pairs, Twins
+from tsrep.series import full
 
 
 def info_nce(pairs: AnyPairs) -> Tensor:
@@ -23,7 +24,7 @@ def info_nce(pairs: AnyPairs) -> Tensor:
     """
     if isinstance(pairs, Twins):
         return _fused_info_nce(pairs)
-    score = _full(pairs.score)
+    score = full(pairs.score)
     attract = _some(pairs.attract)
     return torch.logsumexp(score + _log(attract + pairs.repel), -1) - torch.logsumexp(score + _log(attract), -1)
 
@@ -34,7 +35,7 @@ def supcon(pairs: AnyPairs) -> Tensor:
     Khosla et al. 2020, arXiv:2004.11362, eq. 2.
     """
     dense = pairs.dense()
-    score, attract = _full(dense.score), _some(dense.attract)
+    score, attract = full(dense.score), _some(dense.attract)
     share = attract / attract.sum(-1, keepdim=True)
     return torch.logsumexp(score + _log(attract + dense.repel), -1) - (share * score).sum(-1)
 
@@ -48,7 +49,7 @@ def decoupled(pairs: AnyPairs, sharpness: float | None = None) -> Tensor:
     has nothing to repel is attracted alone: its first term is zero.
     """
     dense = pairs.dense()
-    score = _full(dense.score)
+    score = full(dense.score)
     positive = _positive(score, dense)
     weight = 1.0 if sharpness is None else 2.0 - _softmax_of_views(positive.detach() / sharpness)
     negatives, crowded = _negative(score, dense)
@@ -64,7 +65,7 @@ def debiased(pairs: AnyPairs, prior: float = 0.1) -> Tensor:
     Computed in logs. An anchor that has nothing to repel loses nothing.
     """
     dense = pairs.dense()
-    score = _full(dense.score)
+    score = full(dense.score)
     positive = _positive(score, dense)
     negatives, crowded = _negative(score, dense)
     count = torch.where(crowded, dense.repel.sum(-1), 1.0)
@@ -84,7 +85,7 @@ def soft(pairs: AnyPairs) -> Tensor:
     anchor that more attracts loses more.
     """
     dense = pairs.dense()
-    score = _full(dense.score)
+    score = full(dense.score)
     whole = torch.logsumexp(score + _log(_some(dense.attract + dense.repel)), -1)
     return (dense.attract * (whole[..., None] - score)).sum(-1)
 
@@ -95,7 +96,7 @@ def sigmoid(pairs: AnyPairs, bias: float = -10.0) -> Tensor:
     Zhai et al. 2023, arXiv:2303.15343, algorithm 1 (start with a temperature of .1 and b = −10).
     """
     dense = pairs.dense()
-    logit = _full(dense.score) + bias
+    logit = full(dense.score) + bias
     log_sigmoid = torch.nn.functional.logsigmoid
     return -(dense.attract * log_sigmoid(logit) + dense.repel * log_sigmoid(-logit)).sum(-1)
 
@@ -108,11 +109,6 @@ LOSSES: Mapping[str, Loss] = {
     "soft": soft,
     "sigmoid": sigmoid,
 }
-
-
-def _full(score: Tensor) -> Tensor:
-    """At least float32: sums of exponentials do not survive half precision."""
-    return score.float() if score.dtype in (torch.bfloat16, torch.float16) else score
 
 
 def _some(attract: Tensor) -> Tensor:
@@ -152,8 +148,8 @@ BLOCK = 2**21
 
 
 def _fused_info_nce(pairs: Twins) -> Tensor:
-    pool = _full(pairs.pool)
-    others = None if pairs.others is None else _full(pairs.others)
+    pool = full(pairs.pool)
+    others = None if pairs.others is None else full(pairs.others)
     itself, positive = pairs.positions()
     loss: Tensor = _TwinContrast.apply(pool, others, itself, positive, pairs.alive)
     return loss

@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt
 
 from tsrep import registry
 from tsrep.errors import InputError, nearest
-from tsrep.training import Training
+from tsrep.learning import Training
 
 
 @dataclass(frozen=True)

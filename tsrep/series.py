@@ -122,6 +122,11 @@ class Embedding:
     series: Series
 
 
+def full(values: Tensor) -> Tensor:
+    """At least float32: sums of squares and of exponentials do not survive half precision."""
+    return values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+
+
 def extent_of(seen: Tensor) -> Tensor:
     """(batch, time) bool -> (batch, time) bool: everything from the first to the last True of each row."""
     if bool(seen.all()):

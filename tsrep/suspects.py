@@ -14,7 +14,7 @@ from torch import Tensor
 from tsrep import checkpoint, randomness
 from tsrep.errors import InputError
 from tsrep.method import Method, Phase, Term
-from tsrep.mining.bad_pairs import FAULTY, NOISY, Found, Memory
+from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, Found, Memory
 from tsrep.series import STREAM, Series
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ NAME = "bad_pairs.safetensors"
 WORST = 3
 """Pairs of each kind whose views are kept."""
 
-KINDS = {0: "good", NOISY: "noisy", FAULTY: "faulty"}
+KINDS = {GOOD: "good", NOISY: "noisy", FAULTY: "faulty"}
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,6 @@ class Suspects:
 
         parts = []
         for term, found in self.found.items():
-            low, high = found.low, found.high
-            middle = (low + high) / 2
             frame = pd.DataFrame(
                 {
                     "term": term,
@@ -62,10 +60,9 @@ class Suspects:
                     "kind": [KINDS[int(kind)] for kind in found.kind],
                 }
             )
-            away = (frame["loss"] - middle).abs().to_numpy()
-            parts.append(
-                frame.iloc[np.argsort(-away, kind="stable")]
-            )  # numpy's: unseen pairs (NaN) last in every pandas
+            away = (frame["loss"] - (found.low + found.high) / 2).abs().to_numpy()
+            # numpy puts unseen pairs (NaN) last; pandas' argsort depends on its version.
+            parts.append(frame.iloc[np.argsort(-away, kind="stable")])
         return pd.concat(parts, ignore_index=True)
 
     def save(self, path: Path) -> None:
@@ -110,9 +107,8 @@ def suspects(method: Method, data: Series, seed: int) -> Suspects | None:
     rows = torch.cat([order[:count], order[len(order) - count :].flip(0)])
     phase = next(phase for phase, _, _ in _memories(method))
     method.eval()
-    weights = next(
-        method.encoder.parameters()
-    )  # data lies on the processor in float32, the method where it was trained
+    # Data lies on the processor in float32, the method where and how it was trained.
+    weights = next(method.encoder.parameters())
     with torch.no_grad(), randomness.seeded(seed, randomness.LEARNED):
         batch = data.rows(rows).to(weights.device).cast(weights.dtype)
         drawn = method.view({STREAM: batch}, randomness.generator(seed, randomness.VIEWS))

@@ -9,18 +9,18 @@ import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor, nn
 
 from tsrep import checkpoint, randomness
 from tsrep.distributed import World
 from tsrep.errors import InputError
+from tsrep.learning import Training
 from tsrep.memory import Step
 from tsrep.method import Method, Phase
 from tsrep.observers import Interrupted, Meter, Observer, signals
@@ -28,71 +28,6 @@ from tsrep.series import STREAM, Batch, Embedding, Series, View
 
 FREE = ("device", "steps", "epochs", "checkpoint_every")
 """Settings that may differ when a run goes on: where it computes, how far it goes, and how often it is saved."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How long and how fast to learn.
-
-    steps:            optimiser steps. None: as many as `epochs` make; without both 200 for data sets of up to 100 000 values and 600
-                      for larger ones, the rule of TS2Vec.
-    epochs:           passes over the data, instead of steps.
-    batch_size:       series in a batch, all workers together.
-    accumulate:       batches whose gradients are added up in one step; each contrasts within itself.
-    learning_rate:    of AdamW.
-    weight_decay:     of AdamW.
-    schedule:         constant, or cosine down to zero.
-    warmup:           steps over which the learning rate rises from zero.
-    clip:             largest norm of the gradient; None: any.
-    precision:        of the encoder; losses are always float32 or better.
-    average:          which weights are kept: the last, the mean over all steps (TS2Vec), or their exponential moving average.
-    decay:            of the exponential moving average.
-    validation:       share of the training series kept aside; training stops early on their loss. 0: none.
-    validate_every:   steps between two looks at the validation loss.
-    patience:         looks without improvement before training stops.
-    checkpoint_every: steps between two checkpoints, where there is a folder for them.
-    log_every:        steps between two lines of history.
-    device:           auto takes the accelerator where there is one.
-    """
-
-    steps: Annotated[int, Gt(0)] | None = None
-    epochs: Annotated[int, Gt(0)] | None = None
-    batch_size: Annotated[int, Gt(1)] = 16
-    accumulate: Annotated[int, Gt(0)] = 1
-    learning_rate: Annotated[float, Gt(0)] = 1e-3
-    weight_decay: Annotated[float, Ge(0)] = 0.01
-    schedule: Literal["constant", "cosine"] = "constant"
-    warmup: Annotated[int, Ge(0)] = 0
-    clip: Annotated[float, Gt(0)] | None = None
-    precision: Literal["float32", "bfloat16", "float64"] = "float32"
-    average: Literal["last", "mean", "moving"] = "last"
-    decay: Annotated[float, Gt(0), Lt(1)] = 0.99
-    validation: Annotated[float, Ge(0), Le(0.5)] = 0.0
-    validate_every: Annotated[int, Gt(0)] = 50
-    patience: Annotated[int, Gt(0)] = 5
-    checkpoint_every: Annotated[int, Gt(0)] = 100
-    log_every: Annotated[int, Gt(0)] = 10
-    device: str = "auto"
-
-    def length(self, data: Series) -> int:
-        """Steps in all."""
-        if self.steps is not None:
-            return self.steps
-        if self.epochs is not None:
-            return max(1, self.epochs * self.batches(len(data)) // self.accumulate)
-        return 200 if data.values.numel() <= 100_000 else 600
-
-    def batches(self, rows: int) -> int:
-        """Whole batches in one epoch; the rows that are left over come in another epoch's order."""
-        return max(1, rows // self.batch_size)
-
-    def rate(self, step: int, length: int) -> float:
-        """Learning rate of a step counted from zero."""
-        rise = min(1.0, (step + 1) / (self.warmup + 1))
-        if self.schedule == "constant":
-            return self.learning_rate * rise
-        done = max(0, step - self.warmup) / max(1, length - self.warmup)
-        return self.learning_rate * rise * 0.5 * (1.0 + math.cos(math.pi * done))
 
 
 class Run:
@@ -295,9 +230,8 @@ def _step(
             group["lr"] = values["rate"] * phase.rate
         optimizer.step()
     _average(run, training)
-    for number, batch in enumerate(
-        told, start=first + 1
-    ):  # a step of several batches may reach over the end of an epoch
+    # Batch by batch: a step of several may reach over the end of an epoch.
+    for number, batch in enumerate(told, start=first + 1):
         for seen in batch:
             run.method.after_step(seen)
         if number % training.batches(len(data)) == 0:

@@ -163,6 +163,16 @@ def test_official_memory_is_weighted_by_the_epoch() -> None:
     torch.testing.assert_close(held.mean(), torch.tensor(expected, dtype=torch.float64))
 
 
+def test_official_is_one_word() -> None:
+    data = Series.of(torch.zeros(9, 1, 4))
+    held = BadPairs(compat="official").build(data).reweigh
+    assert isinstance(held, Memory)
+    said = held.settings
+    assert (said.spread, said.transform, said.warmup) == ("gaussian", "density", 50)
+    sooner = BadPairs(compat="official", warmup=3).build(data).reweigh
+    assert isinstance(sooner, Memory) and sooner.settings.warmup == 3
+
+
 def test_a_series_without_a_living_anchor_is_not_remembered() -> None:
     held = memory(4)
     seen = Seen(torch.arange(4), torch.tensor([1.0, 2.0, 0.0, 4.0]), torch.tensor([1.0, 1.0, 0.0, 1.0]), ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import torch
@@ -40,10 +40,10 @@ class BadPairs:
     reliability: share of the spread of m that must be of the series and not of the draw of their views, by the correlation of the
                  memory's odd and even epochs (Spearman and Brown's formula), before any pair is weighed; where `warmup` says nothing.
     compat:      "official" follows the released code: m_i is the mean of L_(i,e) (1 + e) / E over the epochs e of E, though T is taken
-                 at L; `spread` gaussian, `transform` density and a `warmup` of 50 of 80 epochs are its settings, to be said too.
+                 at L; thresholds are gaussian and T the density, whatever `spread` and `transform` say; a `warmup` of None is 50.
     epochs:      E; "official" alone looks at it.
 
-    A part with `reliability` takes four looks: below four epochs nothing is weighed. Losses of an epoch are kept as distances from that
+    With `reliability` nothing is weighed before four epochs. Losses of an epoch are kept as distances from that
     epoch's mean, and the mean over the epochs of these means is added again: where every epoch sees every series that is
     the paper's m, and where a series was left out of an epoch it is not favoured for it. The validation loss is the host's.
     """
@@ -58,7 +58,10 @@ class BadPairs:
     epochs: Annotated[int, Gt(0)] = 80
 
     def build(self, data: Series) -> Mined:
-        return Mined(reweigh=Memory(len(data), self))
+        official = self.compat == "official"
+        warmup = 50 if official and self.warmup is None else self.warmup
+        settings = replace(self, spread="gaussian", transform="density", warmup=warmup) if official else self
+        return Mined(reweigh=Memory(len(data), settings))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import torch
 from annotated_types import Ge
 
 from tsrep.pairs import Mined, Pairs
-from tsrep.series import Series
+from tsrep.series import Series, full
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class HardNegatives:
 
 def harder(pairs: Pairs, beta: float, detach: bool) -> Pairs:
     """The same pairs with masses of repulsion N_i softmax_j(log r_ij + β s_ij): no power of e^s is ever taken."""
-    score = pairs.score.float() if pairs.score.dtype in (torch.bfloat16, torch.float16) else pairs.score
+    score = full(pairs.score)
     here = pairs.repel > 0
     mass = torch.where(here, pairs.repel, 1.0).log() + beta * (score.detach() if detach else score)
     # The least number and not −∞: an anchor that has nothing to repel gets even shares of a mass of zero.

@@ -15,7 +15,7 @@ from tsrep.errors import InputError
 from tsrep.memory import Step
 from tsrep.mining.cosine import temperature
 from tsrep.pairs import Mined, Pairs
-from tsrep.series import Series
+from tsrep.series import Series, full
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Mixer(nn.Module):
             )
         if not self.training or int(self.batches) < self.settings.warmup:
             return pairs
-        anchors, candidates = (_full(points) for points in pairs.points)
+        anchors, candidates = (full(points) for points in pairs.points)
         negative = (pairs.repel > 0).expand_as(pairs.score)
         with torch.no_grad():
             mixed = self.mixed(anchors, candidates, pairs.score.masked_fill(~negative, -torch.inf), negative.sum(-1))
@@ -118,7 +118,3 @@ def appended(pairs: Pairs, score: Tensor, alive: Tensor) -> Pairs:
         moment=moment,
         points=None,
     )
-
-
-def _full(points: Tensor) -> Tensor:
-    return points.float() if points.dtype in (torch.bfloat16, torch.float16) else points

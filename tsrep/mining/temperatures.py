@@ -13,7 +13,7 @@ from tsrep.errors import InputError
 from tsrep.memory import Seen, Step, places
 from tsrep.mining.cosine import temperature
 from tsrep.pairs import AnyPairs, Mined, Pairs
-from tsrep.series import Series
+from tsrep.series import Series, full
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Individual(nn.Module):
 def contrast(pairs: Pairs) -> tuple[Tensor, Tensor]:
     """h_ij = cos_ij − cos_i⁺ and r_ij / Σ_j r_ij, (*group, anchor, candidate). Several positives: their mean by mass."""
     tau = temperature(pairs, "temperatures")
-    score = pairs.score.float() if pairs.score.dtype in (torch.bfloat16, torch.float16) else pairs.score
+    score = full(pairs.score)
     attract, repel = (mass.to(score.dtype).expand_as(score) for mass in (pairs.attract, pairs.repel))
     positive = (attract * score).sum(-1) / _some(attract.sum(-1))
     return tau * (score - positive[..., None]), repel.detach() / _some(repel.sum(-1))[..., None].detach()

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tsrep.pairs import Gather, Pairs
-from tsrep.series import Embedding
+from tsrep.series import Embedding, full
 
 
 @dataclass(frozen=True)
@@ -47,5 +47,5 @@ class Across:
 
 
 def _unit(pooled: Tensor) -> Tensor:
-    unit: Tensor = normalize(pooled.float() if pooled.dtype in (torch.bfloat16, torch.float16) else pooled, dim=-1)
+    unit: Tensor = normalize(full(pooled), dim=-1)
     return unit

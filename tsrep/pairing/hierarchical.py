@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import max_pool1d
 
 from tsrep.pairs import Gather, Twins
-from tsrep.series import Embedding
+from tsrep.series import Embedding, full
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,8 @@ def common_steps(left: Embedding, right: Embedding) -> tuple[Tensor, Tensor, Ten
         left.series.extent[:, skip_left : skip_left + steps] & right.series.extent[:, skip_right : skip_right + steps]
     )
     return (
-        _full(left.steps[:, :, skip_left : skip_left + steps]),
-        _full(right.steps[:, :, skip_right : skip_right + steps]),
+        full(left.steps[:, :, skip_left : skip_left + steps]),
+        full(right.steps[:, :, skip_right : skip_right + steps]),
         None if bool(alive.all()) else alive,
     )
 
@@ -143,7 +143,3 @@ def _weights(mine: Tensor | None, everyone: Tensor | None, share: float, like: T
     if mine is None or everyone is None:
         return like.new_full((1,), share / count)
     return mine.to(like.dtype) * (share / (2 * everyone.sum().to(like.dtype)).clamp(min=1))
-
-
-def _full(steps: Tensor) -> Tensor:
-    return steps.float() if steps.dtype in (torch.bfloat16, torch.float16) else steps

@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import normalize
 
 from tsrep.pairs import Gather, Twins
-from tsrep.series import Embedding
+from tsrep.series import Embedding, full
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,5 @@ class Instance:
 
 
 def _unit(embedding: Embedding, temperature: float) -> torch.Tensor:
-    pooled = embedding.pooled
-    pooled = pooled.float() if pooled.dtype in (torch.bfloat16, torch.float16) else pooled
-    unit: torch.Tensor = normalize(pooled, dim=-1)
+    unit: torch.Tensor = normalize(full(embedding.pooled), dim=-1)
     return unit.div(temperature**0.5)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tsrep.pairs import Gather
-from tsrep.series import Embedding, Views
+from tsrep.series import Embedding, Views, full
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Multipliers of the bandwidth: five kernels."""
@@ -29,7 +29,7 @@ class Means:
     views: tuple[str, str] = ("original", "informative")
 
     def __call__(self, views: Views, embeddings: Mapping[str, Embedding], gather: Gather) -> Tensor:
-        left, right = (_full(embeddings[name].pooled) for name in self.views)
+        left, right = (full(embeddings[name].pooled) for name in self.views)
         if self.unit:
             left, right = normalize(left, dim=-1), normalize(right, dim=-1)
         _, total = gather.place(len(left))
@@ -51,7 +51,7 @@ class Kernel:
     views: tuple[str, str] = ("original", "informative")
 
     def __call__(self, views: Views, embeddings: Mapping[str, Embedding], gather: Gather) -> Tensor:
-        left, right = (_full(embeddings[name].pooled) for name in self.views)
+        left, right = (full(embeddings[name].pooled) for name in self.views)
         n, total = len(left), gather.place(len(left))[1]
         both = torch.cat([gather(left), gather(right)])
         # Not by products of the embeddings: where both views are the same, D is to be zero and not nearly.
@@ -61,7 +61,3 @@ class Kernel:
         likeness = torch.stack([torch.exp(-apart / (width * scale)) for width in WIDTHS]).sum(0)
         within, across, beyond = likeness[:total, :total], likeness[:total, total:], likeness[total:, total:]
         return (within.mean() + beyond.mean() - 2.0 * across.mean()) * (n / total)
-
-
-def _full(pooled: Tensor) -> Tensor:
-    return pooled.float() if pooled.dtype in (torch.bfloat16, torch.float16) else pooled

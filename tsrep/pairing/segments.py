@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from tsrep.pairs import Gather, Pairs
-from tsrep.series import Embedding
+from tsrep.series import Embedding, full
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Segments:
 
     def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> Iterator[Pairs]:
         embedding = embeddings[self.view]
-        steps, extent = _full(embedding.steps), embedding.series.extent
+        steps, extent = full(embedding.steps), embedding.series.extent
         pooled, count = pool(normalize(steps, dim=1), extent, self.segments)
         n, k = len(extent), pooled.shape[1]
         first, _ = gather.place(n)
@@ -79,7 +79,3 @@ def pool(steps: Tensor, extent: Tensor, segments: int) -> tuple[Tensor, Tensor]:
     pooled = empty.scatter_reduce(2, index[:, None].expand_as(steps), steps, "amax")[..., :most]
     alive = torch.arange(most, device=extent.device) < count[:, None]
     return pooled.masked_fill(~alive[:, None], 0.0).mT, count
-
-
-def _full(steps: Tensor) -> Tensor:
-    return steps.float() if steps.dtype in (torch.bfloat16, torch.float16) else steps
