@@ -112,7 +112,6 @@ def forecast(
     features: Sequence[str] = ("embedding", "both"),
     seeds: int = 1,
     part: Part = "test",
-    baselines: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Forecasts:
     """Measure how well the steps to come are read off frozen embeddings of the steps before; see `tsrep.evaluation.forecast`.
@@ -127,14 +126,12 @@ def forecast(
     part:     whose errors: test; or validation, to choose a configuration by. Then the series ends with the validation part before
               anything is computed, and a model that was not trained on the training part alone is trained again on it. The penalties
               are chosen on the validation part too, so its errors are a little too small, for all configurations alike.
-    baselines: the random encoder, last value, season and ridge on raw lags too. False: the model alone, to compare many.
     progress: is told what is going on.
     Raises InputError, before anything is trained, for data that is no single long series without gaps, or too short for a horizon.
     """
     (found,) = forecasts(
-        model, data, [head], horizons=horizons, features=features, seeds=seeds, part=part, baselines=baselines,
-        progress=progress,
-    )  # fmt: skip
+        model, data, [head], horizons=horizons, features=features, seeds=seeds, part=part, progress=progress
+    )
     return found
 
 
@@ -150,7 +147,11 @@ def forecasts(
     baselines: bool = True,
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Forecasts]:
-    """`forecast` with each of the heads, which read the same embeddings: the series is embedded once for all of them."""
+    """`forecast` with each of the heads, which read the same embeddings: the series is embedded once for all of them.
+
+    baselines: the random encoder, last value, season and ridge on raw lags too. False: only to choose between candidates whose baselines
+               stand in another call; what is shown to people has them.
+    """
     _refuse(model, heads, features, part, seeds)
     own = tuple(name for name in model.data.channels if name not in CALENDAR)
     given = in_three(data, own)
