@@ -149,7 +149,7 @@ def forecasts(
 ) -> list[Forecasts]:
     """`forecast` with each of the heads, which read the same embeddings: the series is embedded once for all of them.
 
-    baselines: the random encoder, last value, season and ridge on raw lags too. False: only to choose between candidates whose baselines
+    baselines: the random encoder, last value, season and ridge on raw lags too. False: to choose between candidates whose baselines
                stand in another call; what is shown to people has them.
     """
     _refuse(model, heads, features, part, seeds)
