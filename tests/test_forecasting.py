@@ -12,6 +12,7 @@ import pytest
 
 import tsrep
 from tsrep import forecasting, pictures
+from tsrep.data import parts as parts_of
 from tsrep.errors import InputError
 from tsrep.evaluation.compare import summary
 from tsrep.evaluation.forecast import Task, last_value, seasonal_naive
@@ -57,7 +58,7 @@ class Parts:
 
 
 def parts(whole: tsrep.Panel) -> Parts:
-    cut = [forecasting._cut(whole, begin, end) for begin, end in zip((0, *ENDS), ENDS, strict=False)]
+    cut = [parts_of._cut(whole, begin, end) for begin, end in zip((0, *ENDS), ENDS, strict=False)]
     return Parts(*cut)
 
 
@@ -254,7 +255,7 @@ def test_nothing_of_the_test_part_enters_what_is_measured_on_the_validation_part
     for test in (
         replace(given.test, values=huge),
         replace(given.test, values=gaps),
-        forecasting._cut(given.test, 0, 1),
+        parts_of._cut(given.test, 0, 1),
     ):
         found = told(made, replace(given, test=test), head=head, part="validation")
         pd.testing.assert_frame_equal(
@@ -294,7 +295,7 @@ def test_to_choose_on_the_validation_part_a_model_is_trained_on_the_training_par
     trained = spied(monkeypatch)
     expected = told(model, series(), features=("embedding",), part="validation").table
     assert trained == []
-    for learned in (series(), forecasting._cut(series(), 0, ENDS[1])):
+    for learned in (series(), parts_of._cut(series(), 0, ENDS[1])):
         said: list[str] = []
         again = told(
             fitted(CAUSAL, learned), series(), features=("embedding",), part="validation", progress=said.append
@@ -472,7 +473,7 @@ BAD: dict[str, tuple[Callable[[], Any], dict[str, Any], str]] = {
         "embeds channels one by one.*take the head joint",
     ),
     "a horizon longer than the validation part": (
-        lambda: replace(parts(series()), validation=forecasting._cut(parts(series()).validation, 0, 12)),  # type: ignore[arg-type]
+        lambda: replace(parts(series()), validation=parts_of._cut(parts(series()).validation, 0, 12)),  # type: ignore[arg-type]
         {"part": "validation"},
         "validation part of more than 12 steps",
     ),

@@ -7,11 +7,11 @@ from typing import Any, cast
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 import tsrep
 from tsrep import randomness
 from tsrep.encoders.dilated import Dilated
-from tsrep.memory import Step
 from tsrep.method import DataShape, Method, Phase
 from tsrep.methods.autotcl import BUDGET, AutoTCL
 from tsrep.pairing.across import Across
@@ -51,25 +51,24 @@ def loss_of(method: Method, phase: Phase, seed: int = 0) -> Tensor:
 # --- phases -------------------------------------------------------------------------------------------------------
 
 
-class Watch(nn.Module):
-    """After every phase: which of view and encoder are other than they were."""
+class Watch:
+    """After every step of an optimizer: which of view and encoder are other than they were."""
 
     def __init__(self, method: Method) -> None:
-        super().__init__()
         self.parts = [cast(nn.Module, method.view), method.encoder]
-        self.before, self.told = self.weights(), list[tuple[str, bool, bool]]()
+        self.before, self.told = self.weights(), list[tuple[bool, bool]]()
 
     def weights(self) -> list[list[Tensor]]:
         return [[p.detach().clone() for p in part.parameters()] for part in self.parts]
 
-    def after_step(self, step: Step) -> None:
+    def __call__(self, *_: object) -> None:
         now = self.weights()
-        moved = [
+        view, encoder = (
             not all(torch.equal(a, b) for a, b in zip(*both, strict=True))
             for both in zip(self.before, now, strict=True)
-        ]
+        )
         self.before = now
-        self.told.append((step.phase, *moved))
+        self.told.append((view, encoder))
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, 4), (3, 7), (3, 9), (8, 7)])
@@ -77,12 +76,17 @@ def test_phases_take_turns_and_each_moves_its_own(every: int, steps: int) -> Non
     """The encoder is bit-identical after a step of the view, and the other way round; ⌈n/M⌉ steps of the view."""
     method = made(every=every)
     watch = Watch(method)
-    method.parts.append(watch)
-    train(method, data(), Training(steps=steps, batch_size=6))
-    turns = [("augment", True, False), ("contrast", False, True)]
-    assert watch.told == [turn for step in range(steps) for turn in (turns if step % every == 0 else turns[1:])]
+    hook = register_optimizer_step_post_hook(watch)
+    try:
+        train(method, data(), Training(steps=steps, batch_size=6))
+    finally:
+        hook.remove()
+    of_view, of_encoder = (True, False), (False, True)
+    assert watch.told == [
+        turn for step in range(steps) for turn in ([of_view, of_encoder] if step % every == 0 else [of_encoder])
+    ]
     sparsity = terms(method, "augment")["sparsity"]
-    assert int(sparsity.steps) == -(-steps // every) == sum(phase == "augment" for phase, _, _ in watch.told)
+    assert int(sparsity.steps) == -(-steps // every) == watch.told.count(of_view)
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_unbroken(tmp_path: Path) -> None:
