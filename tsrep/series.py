@@ -62,6 +62,12 @@ class Series:
     def length(self) -> int:
         return self.values.shape[2]
 
+    @property
+    def present(self) -> Tensor:
+        """(batch,) bool: whether anything of the series was observed. A stream that was not recorded for a row is absent there: all
+        zeros, nothing observed, its extent the whole window, so that every encoder takes it and every pairing leaves it out."""
+        return self.observed.flatten(1).any(dim=1)
+
     def rows(self, index: Tensor | slice) -> Series:
         """The series at these positions of the batch."""
         return self._each(lambda t: t[index])
@@ -102,7 +108,18 @@ Batch = Mapping[str, Series]
 """stream name -> series, for instance "wrist", "hip", "skeleton"."""
 
 Views = Mapping[str, Series]
-"""view name -> series, for instance "left", "right"."""
+"""view name -> series: "left" and "right" of a single stream, "wrist" and "hip", "wrist/left" and "wrist/right"."""
+
+
+def view_name(stream: str, view: str) -> str:
+    """The name of one of several views of a stream: "wrist/left". A view that is the stream itself has the stream's name."""
+    return f"{stream}/{view}"
+
+
+def stream_of(view: str) -> str:
+    """The stream that a view was made of, by the view's name."""
+    return view.split("/", 1)[0]
+
 
 View = Callable[[Batch, Generator], Views]
 """Makes the views of a batch. Everything random is drawn from the generator that is passed."""
