@@ -33,7 +33,7 @@ def make_app(settings: Settings) -> Starlette:
 
 
 async def embed(request: Request) -> Response:
-    """Windows in, embeddings out, in the forms of `wire`. Query: pool = max, mean, last or steps."""
+    """Windows in, embeddings out, in the forms of `wire`. Query: pool = max, mean, last, rich or steps."""
     engine, headers = _engine(request), request.headers
     if headers.get("content-encoding", "identity") != "identity":
         got = headers["content-encoding"]

@@ -19,7 +19,9 @@ from .settings import Settings, limits
 from .windows import Block, checked
 from .wire import FORMS, Answer
 
-POOLS = (None, "max", "mean", "last", "steps")
+POOLS = (None, "max", "mean", "last", "rich", "steps")
+"""As `Model.embed` knows them; "rich" embeddings are four times as wide as others."""
+
 FRESH = 1.0
 """Seconds for which a proof of readiness counts: probes, however many, cost the encoder little."""
 TOLERANCE = 1e-5
@@ -48,7 +50,9 @@ class Engine:
             raise Refused("model", str(error)) from None
         for block, embeddings in zip(blocks, found, strict=True):
             _finite(block, embeddings, pool)
-        return Answer(_ordered(blocks, found, pool), pool, self.model.features, self.name)
+        made = _ordered(blocks, found, pool)
+        width = made.shape[1] if isinstance(made, np.ndarray) else self.model.features
+        return Answer(made, pool, width, self.name)
 
     async def ready(self) -> bool:
         """Whether the model's own stored inputs are still embedded as they should be."""

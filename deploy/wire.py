@@ -41,7 +41,7 @@ _BODY = TypeAdapter(_Body)
 
 @dataclass(frozen=True)
 class Answer:
-    """Embeddings of a request: (n, feature), or for pool=steps (feature, time) of each window in turn."""
+    """Embeddings of a request: (n, feature), or for pool=steps (feature, time) of each window in turn. features: how wide they are."""
 
     embeddings: np.ndarray | Sequence[np.ndarray]
     pool: str | None

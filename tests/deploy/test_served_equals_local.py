@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from service_requests import FORMS, arrow_of, as_arrow, as_json, as_npy, embeddings_of
 
+from tsrep.readouts import READOUTS
+
 TOLERANCE = 1e-5
 RNG = np.random.default_rng(7)
 EQUAL = RNG.standard_normal((5, 3, 40)).astype(np.float32)
@@ -20,7 +22,7 @@ def close(served: Any, local: Any) -> None:
     assert max(np.nanmax(np.abs(one)) for one in served) > 0.01
 
 
-@pytest.mark.parametrize("pool", [None, "max", "mean", "last", "steps"])
+@pytest.mark.parametrize("pool", [None, "max", "mean", "last", "rich", "steps"])
 @pytest.mark.parametrize("form", FORMS)
 def test_equal_windows_are_embedded_as_by_the_model(service, model, form, pool):
     query = {"params": {"pool": pool}} if pool else {}
@@ -114,6 +116,17 @@ def test_json_tells_what_it_holds(service, model):
         "features": model.features,
     }
     assert len(held["embeddings"]) == 2
+
+
+def test_rich_embeddings_are_offered_and_their_width_is_told(service, model):
+    held = service().post(**as_json(EQUAL[:2]), params={"pool": "rich"}).json()
+    assert held["features"] == len(held["embeddings"][0]) == 4 * model.features
+    assert "rich" in service().within(lambda client: client.get("/info")).json()["pools"]
+
+
+@pytest.mark.parametrize("pool", [*READOUTS, "steps"])
+def test_every_pool_of_the_model_is_a_pool_of_the_service(service, pool):
+    assert service().post(**as_json(EQUAL[:1]), params={"pool": pool}).status_code == 200
 
 
 def test_many_requests_of_mixed_shapes_at_once_all_get_their_own(service, model):
