@@ -28,7 +28,10 @@ def holm(p: np.ndarray) -> np.ndarray:
 
 
 def differences(scores: pd.DataFrame) -> pd.DataFrame:
-    """data set x method -> method x method of Holm's p, 1 on the diagonal. Only data sets that every method was run on count."""
+    """data set x method -> method x method of Holm's p, 1 on the diagonal. Only data sets that every method was run on count.
+
+    Scores are means over seeds: runs of one set are not independent of each other, so n is the number of sets.
+    """
     whole = scores.dropna()
     if whole.empty or whole.shape[1] < 2:
         raise InputError(

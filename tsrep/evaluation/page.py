@@ -31,7 +31,7 @@ def page(
     """Tidy rows -> Markdown.
 
     against:   the baseline that every method is tested against over data sets.
-    hosts:     method -> the method that it adds something to: tested in pairs of one seed and one data set.
+    hosts:     method -> the method that it adds something to: tested over data sets, in pairs of means over the seeds of both.
     published: data set -> accuracy of `published_for`, (method, features), a column beside it.
     uneven:    data sets with rare classes, whose macro F1 is shown too.
     """
@@ -132,7 +132,10 @@ def _by_set(
 
 
 def _added(accuracy: pd.DataFrame, guest: str, host: str) -> str:
-    """One method against the method that it adds to, in pairs of one seed, one set and one reading."""
+    """One method against the method that it adds to: pairs of one seed and one set are averaged over seeds, sets are tested.
+
+    Seeds of one set see the same windows and labels: taken for independent, they would make luck on one set look like more than that.
+    """
     keys = ["features", "dataset", "seed"]
     ours, theirs = (accuracy[accuracy["method"] == m][[*keys, "value"]] for m in (guest, host))
     both = ours.merge(theirs, on=keys, suffixes=("", "_host"))
@@ -140,33 +143,35 @@ def _added(accuracy: pd.DataFrame, guest: str, host: str) -> str:
         return ""
     lines, worse = [], []
     for reading, part in both.groupby("features", sort=False):
-        runs = paired(part["value"].to_numpy(), part["value_host"].to_numpy())
         of = part.groupby("dataset", sort=False)[["value", "value_host"]].mean()
         sets = paired(of["value"].to_numpy(), of["value_host"].to_numpy())
+        gap = (part["value"] - part["value_host"]).round(12)
+        spread = gap.groupby(part["dataset"]).std().mean()  # over the seeds of a set; NaN where all have one
         lines.append(
             [
-                str(reading), f"{of['value'].mean():.3f}", f"{of['value_host'].mean():.3f}", f"{sets.difference:+.4f}",
-                f"{runs.wins} / {runs.ties} / {runs.losses}", _p(runs.p), f"{sets.wins} / {sets.ties} / {sets.losses}", _p(sets.p),
+                str(reading), str(sets.sets), _counts(part.groupby("dataset")["seed"].nunique()),
+                f"{of['value'].mean():.3f}", f"{of['value_host'].mean():.3f}", f"{sets.difference:+.4f}",
+                NONE if np.isnan(spread) else f"{spread:.4f}", f"{(gap > 0).sum()} / {(gap == 0).sum()} / {(gap < 0).sum()}",
+                f"{sets.wins} / {sets.ties} / {sets.losses}", _p(sets.p),
             ]
         )  # fmt: skip
         down = (of["value"] - of["value_host"]).round(12)
-        named = ", ".join(f"{name} {gap:+.3f}" for name, gap in down[down < 0].sort_values().items())
+        named = ", ".join(f"{name} {loss:+.3f}" for name, loss in down[down < 0].sort_values().items())
         worse.append(f"- {reading}: {named or 'none'}\n")
-    head = [
-        "readout, probe",
-        guest,
-        host,
-        "difference",
-        "runs won / tied / lost",
-        "p over runs",
-        "sets won / tied / lost",
-        "p over sets",
-    ]
+    head = ["readout, probe", "sets (n)", "seeds", guest, host, "difference", "sd over seeds"]
+    head += ["runs won / tied / lost", "sets won / tied / lost", "p over sets"]
     told = (
-        "Two-sided Wilcoxon signed-rank, in pairs of one seed and one set (runs; those of a set are not independent of each other) and "
-        "in pairs of means over seeds (sets).\n"
+        "Two-sided Wilcoxon signed-rank over n sets, in pairs of means over seeds (zero differences left out). Runs, pairs of one seed "
+        "and one set, are counted and not tested: those of a set are not independent. Sd over seeds: of the difference within a set, "
+        "mean over sets.\n"
     )
     return f"## {guest} against {host}\n\n{told}\n{_table(head, lines)}\nWorse on\n\n{''.join(worse)}"
+
+
+def _counts(numbers: pd.Series) -> str:
+    """All one number, or from the least to the most."""
+    low, high = int(numbers.min()), int(numbers.max())
+    return str(low) if low == high else f"{low}–{high}"
 
 
 def _few(frame: pd.DataFrame) -> str:
