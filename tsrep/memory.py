@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -69,3 +69,18 @@ def places(row: Tensor, batch: Tensor) -> Tensor:
     """Where in a batch (batch,) of distinct rows each row stands; any shape. Every row must be in the batch."""
     ordered, order = batch.sort()
     return order[torch.searchsorted(ordered, row)]
+
+
+def exact(move: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """What a module is moved by (`nn.Module._apply`), without rounding float64: the buffers go along to the device and keep their type.
+
+    `method.to(dtype=float32)` is meant for weights; sums over hundreds of epochs would lose what tells two pairs apart. Apple's
+    accelerator knows no float64: there they are rounded.
+    """
+
+    def moved(tensor: Tensor) -> Tensor:
+        found = move(tensor)
+        keeps = tensor.dtype == torch.float64 and found.dtype != torch.float64 and found.device.type != "mps"
+        return tensor.to(found.device) if keeps else found
+
+    return moved

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
-from tsrep.memory import Step
+from tsrep.memory import Step, exact
 from tsrep.pairs import Mined
 from tsrep.series import Series
 
@@ -112,6 +112,9 @@ class Memory(nn.Module):
         self.register_buffer("spread", torch.zeros(2, dtype=torch.float64))
         for name in ("level", "middle", "repeats"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        return super()._apply(exact(fn), recurse)
 
     def forward(self, loss: Tensor, row: Tensor) -> Tensor:
         """Factor of each series of a batch: (batch,), (batch,) -> (batch,)."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
 from annotated_types import Ge, Gt, Le
 from torch import Tensor, nn
 
 from tsrep.errors import InputError
-from tsrep.memory import Seen, Step, places
+from tsrep.memory import Seen, Step, exact, places
 from tsrep.mining.cosine import temperature
 from tsrep.pairs import AnyPairs, Mined, Pairs
 from tsrep.series import Series, full
@@ -73,6 +74,9 @@ class Individual(nn.Module):
         self.register_buffer("tau", torch.full((n,), settings.start, dtype=torch.float64))
         self.register_buffer("mean", torch.zeros(n, dtype=torch.float64))
         self.register_buffer("push", torch.zeros(n, dtype=torch.float64))
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        return super()._apply(exact(fn), recurse)
 
     def forward(self, pairs: AnyPairs) -> Tensor:
         """(*group, anchor)"""
