@@ -28,6 +28,8 @@ ROOMS = {
     "randomness": set(),
     "plugins": {"errors"},
     "registry": {"errors"},
+    "elastic": set(),
+    "even": {"errors"},
     "checkpoint": {"errors"},
     "series": set(),
     "encoding": {"series", "errors"},
@@ -55,10 +57,10 @@ ROOMS = {
     "views": SHAPES,
     "encoders": SHAPES,
     "pairing": SHAPES,
-    "mining": {"memory", "randomness", *SHAPES},
+    "mining": {"memory", "randomness", "elastic", "even", *SHAPES},
     "methods": {"method", "losses", "views", "pairing", "encoders", "mining", *SHAPES},
     "data": DATA,
-    "evaluation": {"errors", "data.panel"},
+    "evaluation": {"errors", "data.panel", "elastic", "even"},
     "plots": {"errors", "data.panel"},
     "meters": {"evaluation", "series"},
     "progress": {"observers"},
@@ -200,6 +202,16 @@ def loaded_by(code: str) -> set[str]:
         check=True,
     )
     return set(told.stdout.split())
+
+
+def test_what_is_asked_of_sktime_is_asked_by_one_file() -> None:
+    askers: dict[str, set[str]] = {}
+    for path in files(CORE):
+        for name in imports(path):
+            if name.startswith("sktime.") and room_of(path) != "integrations":
+                askers.setdefault(name, set()).add(path.relative_to(CORE).as_posix())
+    assert askers["sktime.dists_kernels.dtw.DtwDist"] == {"elastic.py"}
+    assert not {name: sorted(told) for name, told in askers.items() if len(told) > 1}
 
 
 def test_import_tsrep_loads_nothing_heavy() -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from tsrep.errors import InputError
 from tsrep.evaluation.baselines import BASELINES, catch22_features, features, minirocket_features
-from tsrep.evaluation.even import even, filled, stretched
 from tsrep.evaluation.linear import linear, ridge
+from tsrep.even import even, filled, stretched
 
 
 @pytest.fixture(scope="module")

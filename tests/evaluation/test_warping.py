@@ -7,8 +7,8 @@ import pytest
 
 from tsrep.data import load
 from tsrep.errors import InputError
-from tsrep.evaluation.even import even
 from tsrep.evaluation.warping import BANDS, MOST, affordable, nearest_warped, warped
+from tsrep.even import even
 
 
 def slow(x: np.ndarray, y: np.ndarray, band: int) -> float:

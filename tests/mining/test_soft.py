@@ -1,5 +1,6 @@
 """Soft assignments against the paper's formulas in slow loops: masses, distances, scales."""
 
+import gc
 import runpy
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,11 @@ import torch
 from torch import Tensor
 
 from tsrep.errors import InputError
+from tsrep.even import filled, stretched
 from tsrep.losses import info_nce, soft
 from tsrep.method import Term
 from tsrep.mining import soft as room
-from tsrep.mining.soft import Assign, Soft, distances, stretched
+from tsrep.mining.soft import Assign, Soft, distances
 from tsrep.pairing.hierarchical import Hierarchical
 from tsrep.pairing.segments import Segments
 from tsrep.pairs import Alone, Pairs
@@ -189,21 +191,21 @@ def test_distances_in_chunks_equal_the_whole(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_warped_distances_equal_the_slow_loop() -> None:
+    """Of series stretched from their first to their last step to the length of the longest, which padding does not change."""
     x = ragged()
-    made = stretched(series_of(x))
-    expected = np.array([[slow.dtw(a, b) for b in made] for a in made])
-    np.testing.assert_allclose(distances(series_of(x), "dtw"), slow.scaled(expected), atol=1e-6)
+    made = stretched(filled(x), 11)
+    expected = slow.scaled(np.array([[slow.dtw(a, b) for b in made] for a in made]))
+    np.testing.assert_allclose(distances(series_of(x), "dtw"), expected, atol=1e-6)
+    padded = np.concatenate([np.full((7, 2, 3), np.nan), x, np.full((7, 2, 4), np.nan)], axis=2)
+    np.testing.assert_allclose(distances(series_of(padded), "dtw"), expected, atol=1e-6)
 
 
-def test_series_are_stretched_from_their_first_to_their_last_step() -> None:
-    x = np.full((3, 2, 7), np.nan)
-    x[0] = np.arange(14).reshape(2, 7)
-    x[1, 0, 2:6] = [0.0, np.nan, 4.0, 6.0]
-    x[2, 1, [1, 4]] = [3.0, 0.0]
-    made = stretched(series_of(x))
-    np.testing.assert_allclose(made[0], x[0])
-    np.testing.assert_allclose(made[1], [[0, 1, 2, 3, 4, 5, 6], [0] * 7])
-    np.testing.assert_allclose(made[2], [[0] * 7, [3, 2.5, 2, 1.5, 1, 0.5, 0]])
+@pytest.mark.parametrize("kind", ["euclidean", "dtw"])
+def test_a_series_that_was_not_observed_is_far_from_all_others(kind: str) -> None:
+    x = np.concatenate([ragged(), np.full((1, 2, 11), np.nan)])
+    found = distances(series_of(x), kind)
+    assert torch.equal(found[7], torch.tensor([1.0] * 7 + [0.0]))
+    torch.testing.assert_close(found[:7, :7], distances(series_of(ragged()), kind))
 
 
 def test_series_that_are_all_alike_or_two_are_far_from_each_other() -> None:
@@ -221,7 +223,19 @@ def test_too_many_series_are_refused_with_a_way_out(monkeypatch: pytest.MonkeyPa
 
 def test_distances_are_computed_once_for_all_terms() -> None:
     data = series_of(ragged())
-    assert distances(data, "euclidean") is distances(data, "euclidean")
+    found = distances(data, "euclidean")
+    assert distances(data, "euclidean") is found
+    assert distances(series_of(ragged()), "euclidean") is not found
+    assert Soft().build(data).mine.apart is found
+
+
+def test_distances_are_forgotten_with_their_data() -> None:
+    data = series_of(ragged())
+    distances(data, "euclidean"), distances(data, "dtw")
+    held = len(room._known)
+    del data
+    gc.collect()
+    assert len(room._known) < held
 
 
 def test_soft_pairs_change_the_objective_and_not_the_kind_of_it() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from tsrep.errors import InputError, nearest
-from tsrep.evaluation.even import even, filled, stretched
+from tsrep.even import even, filled, stretched
 
 MINIROCKET_SHORTEST = 9
 """Steps of MiniRocket's kernels."""

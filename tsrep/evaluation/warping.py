@@ -1,15 +1,15 @@
 """Warping: dynamic time warping within a band, the distance of the oldest baseline (1-NN with DTW).
 
-d(x, y)² = min over monotone paths of Σ_(i,j) Σ_channel (x_i − y_j)², |i − j| ≤ band: all channels warp together ("dependent",
-Shokoohi-Yekta et al. 2017), the band is Sakoe's and Chiba's (1978). The distances are sktime's, compiled by numba when first used.
+The distances are those of `tsrep.elastic`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from tsrep.elastic import dtw
 from tsrep.errors import InputError
-from tsrep.evaluation.even import even
+from tsrep.even import even
 
 BANDS = (0.05, 0.1, 1.0)
 """Half widths of the band to choose from, as shares of the series' length; 1 is none."""
@@ -44,14 +44,10 @@ def nearest_warped(
     stretched to one length, scaled by the training part. band: share of the length in [0, 1]; 0 is the Euclidean distance, 1 no
     band. other: row i of test is row i of train, which does not count.
     """
-    from sktime.dists_kernels.dtw import DtwDist
-
     if not 0 <= band <= 1:
         raise InputError(f"expected a band between 0 and 1, a share of the series' length, got {band}")
     left, right = even(train, test)
-    step = np.arange(left.shape[2])
-    within = np.abs(step[:, None] - step) <= np.ceil(band * len(step))
-    square = DtwDist(bounding_matrix=np.where(within, 0.0, np.inf))(right, left)
+    square = dtw(right, left, band=band)
     if other:
         np.fill_diagonal(square, np.inf)
     return square.argmin(axis=1), np.sqrt(square.min(axis=1))

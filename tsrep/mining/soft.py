@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Annotated, Literal
+from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from annotated_types import Gt, Le
 from torch import Tensor, nn
 
+from tsrep import elastic
 from tsrep.errors import InputError
+from tsrep.even import filled, stretched
 from tsrep.pairs import Mined, Pairs
 from tsrep.series import Series
 
@@ -30,8 +31,8 @@ class Soft:
     temporal: τ_T per step; the paper tries .5 to 2.5. None: pairs within a series stay hard.
     alpha:    α, what a series at distance 0 counts beside the positive.
     distance: euclidean: root of the mean square over what was observed in both series. dtw: dynamic time warping of all channels
-              together (sktime's, by numba), of series stretched from their first to their last step to one length, gaps filled
-              in straight lines; about half a millisecond a pair at 100 steps, and four times that at 200.
+              together (`tsrep.elastic`), of series stretched from their first to their last step to the length of the longest,
+              gaps filled in straight lines; about half a millisecond a pair at 100 steps, and four times that at 200.
 
     D has O(n²) numbers and is computed once: InputError for more than 10 000 series, or 1 000 with dtw. Series of validation have
     no row in it: in evaluation all pairs are hard, which makes the loss that of InfoNCE.
@@ -91,9 +92,22 @@ MOST = {"euclidean": 10_000, "dtw": 1_000}
 """Series of which all distances are computed: 400 MB, and some minutes at 100 steps."""
 
 
-@lru_cache(maxsize=1)  # the same for every term of a method
+_known: WeakKeyDictionary[Series, dict[str, Tensor]] = WeakKeyDictionary()
+"""Distances of data that somebody still holds: the same for every term of a method, and for its rehearsal."""
+
+
 def distances(data: Series, kind: str) -> Tensor:
-    """(n, n) distances between series from 0, those of the nearest two, to 1; 0 to itself. All 1 where all are alike."""
+    """(n, n) distances between series from 0, those of the nearest two, to 1; 0 to itself. All 1 where all are alike.
+
+    Computed once, and kept as long as the data is.
+    """
+    known = _known.setdefault(data, {})
+    if kind not in known:
+        known[kind] = _scaled(data, kind)
+    return known[kind]
+
+
+def _scaled(data: Series, kind: str) -> Tensor:
     n = len(data)
     if n > MOST[kind]:
         raise InputError(
@@ -130,22 +144,17 @@ def euclidean(data: Series) -> Tensor:
 
 
 def dtw(data: Series) -> Tensor:
-    """Root of the least sum of squared distances over all ways to warp one series onto the other: (n, n) float32."""
-    from sktime.dists_kernels.dtw import DtwDist
-
-    return torch.from_numpy(DtwDist()(stretched(data))).sqrt().float()
-
-
-def stretched(data: Series) -> np.ndarray:
-    """(n, channel, time): each series from its first to its last step on a grid of one length, gaps filled in straight lines.
-    A channel of which nothing was observed is zero."""
-    values, observed, extent = (part.cpu().numpy() for part in (data.values, data.observed, data.extent))
-    filled = np.zeros(values.shape)
-    for i, c in np.argwhere(observed.any(-1)):
-        steps, inside = np.flatnonzero(observed[i, c]), np.flatnonzero(extent[i])
-        grid = np.linspace(inside[0], inside[-1], values.shape[-1])
-        filled[i, c] = np.interp(grid, steps, values[i, c, steps])
-    return filled
+    """Root of the least sum of squared distances over all ways to warp one series onto the other, NaN where one of them was not
+    observed: (n, n) float32."""
+    here = data.present
+    apart = torch.full((len(data), len(data)), torch.nan)
+    if bool(here.any()):
+        values = data.values.masked_fill(~data.observed, torch.nan)[here].cpu().numpy()
+        whole = filled(values)
+        square = elastic.dtw(stretched(whole, max(one.shape[1] for one in whole)))
+        places = here.nonzero()[:, 0]
+        apart[places[:, None], places] = torch.from_numpy(square).sqrt().float()
+    return apart
 
 
 DISTANCES: Mapping[str, Callable[[Series], Tensor]] = {"euclidean": euclidean, "dtw": dtw}

@@ -1,4 +1,4 @@
-"""Even: ragged and gappy panels made whole, for baselines that know neither gaps nor lengths."""
+"""Even: ragged and gappy panels made whole, for baselines and distances that know neither gaps nor lengths."""
 
 from __future__ import annotations
 
