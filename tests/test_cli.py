@@ -329,6 +329,7 @@ def test_show_draws_what_a_learned_view_keeps(run: Run, table: Path, tmp_path: P
     assert run("show", out, "--out", elsewhere).code == 0 and (elsewhere / "masks.png").is_file()
 
 
+@pytest.mark.filterwarnings("ignore:.*the model is whole and embeds:RuntimeWarning")
 def test_show_tells_and_draws_bad_pairs(run: Run, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "mined"
     told = run(
@@ -342,10 +343,20 @@ def test_show_tells_and_draws_bad_pairs(run: Run, table: Path, tmp_path: Path) -
     told = run("show", out, "--bad-pairs")
     assert told.code == 0, told.err
     assert "noisy pairs" in told.err and "reliability" in told.err
-    assert (out / "pictures" / "bad_pairs.csv").read_text().startswith("term,row,loss,kind")
+    assert (
+        (out / "pictures" / "bad_pairs.csv")
+        .read_text()
+        .startswith("term,row,recording,subject,start,seconds,loss,kind")
+    )
     assert (out / "pictures" / "bad_pairs.png").read_bytes()[:4] == b"\x89PNG"
     told = run("show", out)
     assert str(out / "pictures" / "bad_pairs.png") in told.out
+    (out / "bad_pairs.safetensors").write_bytes(b"x" * 30)
+    told = run("show", out, "--bad-pairs")
+    assert told.code == 2 and "error: expected a tsrep checkpoint, got a damaged" in told.err
+    assert run("embed", out, table, "--out", tmp_path / "e.npy").code == 0
+    told = run("show", tmp_path / "short", "--bad-pairs")
+    assert told.code == 0 and "nothing was mined yet" in told.err
     plain = tmp_path / "plain"
     assert run("fit", *TINY, "--data", table, "--out", plain, "--quiet").code == 0
     told = run("show", plain, "--bad-pairs")

@@ -30,6 +30,7 @@ ROOMS = {
     "registry": {"errors"},
     "elastic": set(),
     "even": {"errors"},
+    "origin": {"data"},
     "checkpoint": {"errors"},
     "series": set(),
     "encoding": {"series", "errors"},
@@ -64,6 +65,7 @@ ROOMS = {
     "plots": {"errors", "data.panel"},
     "meters": {"evaluation", "series"},
     "progress": {"observers"},
+    "terminal": set(),
     "embedding_table": {"data.panel", "errors"},
     "plan": {"registry", "errors", "learning"},
     "card": {"plan", "registry"},
@@ -81,6 +83,7 @@ TOP = {
     "forecasting",
     "pictures",
     "reporting",
+    "showing",
     "cli",
 }
 """Files that may know all of the core."""

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tsrep import terminal
 from tsrep.errors import InputError
+from tsrep.terminal import dimmed, fail, say
 
 app = typer.Typer(
     name="tsrep",
@@ -47,6 +49,7 @@ def fit(
 ) -> None:
     """Learn an encoder from windows without labels."""
     from tsrep.fitting import run
+    from tsrep.suspects import idle
 
     said = {"data.name": data, "method": method, "encoder": encoder, "out": out, "workers": workers, "seed": seed}
     flags = [
@@ -61,19 +64,16 @@ def fit(
     if plan.out is None:
         raise InputError("expected a folder for the run: --out runs/first, or out=runs/first")
     model = run(plan, progress=not quiet)
-    _say(f"[bold]{plan.out}[/] holds the model: {len(model.data.channels)} channels in, {model.features} numbers out")
+    say(f"[bold]{plan.out}[/] holds the model: {len(model.data.channels)} channels in, {model.features} numbers out")
     for term, found in model.suspects.found.items() if model.suspects is not None else ():
-        if not found.weighs:
-            _say(
-                f"bad-pair mining weighed nothing in {term}: after {found.epochs} epochs its reliability was {found.reliability:.2f}; "
-                "train for more epochs (training.epochs), or say when it begins (mining.bad_pairs.warmup)"
-            )
+        if (why := idle(found)) is not None:
+            say(f"bad-pair mining weighed nothing in {term}: {why}")
     look = (
         f"tsrep evaluate {plan.out} {plan.data.name} --task classify"
         if model.data.classes
         else f"tsrep show {plan.out}"
     )
-    _say(f"next: {look}   |   tsrep serve {plan.out}")
+    say(f"next: {look}   |   tsrep serve {plan.out}")
 
 
 @app.command()
@@ -86,7 +86,7 @@ def resume(
 
     model = go_on(run, progress=not quiet)
     steps = int(model.history[-1]["step"]) if model.history else 0
-    _say(f"[bold]{run}[/] holds the model, trained for {steps} steps")
+    say(f"[bold]{run}[/] holds the model, trained for {steps} steps")
 
 
 @app.command()
@@ -111,7 +111,7 @@ def embed(
     loaded = load(model)
     panel, _ = source(DataPlan(name=data, stream=stream))
     write_to(panel, loaded.embed(panel, pool))
-    _say(f"{len(panel)} embeddings of {loaded.features} numbers in [bold]{out}[/]")
+    say(f"{len(panel)} embeddings of {loaded.features} numbers in [bold]{out}[/]")
 
 
 @app.command()
@@ -160,17 +160,17 @@ def evaluate(
         wanted = None if horizons is None else [_number("--horizons", word.strip()) for word in horizons.split(",")]
         chosen = [word.strip() for word in features.split(",")]
         found = forecast(
-            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, progress=_dimmed, **measuring
+            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, progress=dimmed, **measuring
         )
         shown = found.table[found.table["metric"] != "validation"]
     else:
         from tsrep.evaluating import PROBES
         from tsrep.evaluating import evaluate as measure
 
-        found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=_dimmed)
+        found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=dimmed)
         shown = found.table
     report.show(shown, f"{task} on {data}")
-    _say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
+    say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
 
 
 @app.command()
@@ -182,49 +182,17 @@ def show(
     ] = False,
 ) -> None:
     """What a model learned: its training, the series, mask and view of a few windows where its view is learned, and bad pairs."""
-    from tsrep import pictures
+    from tsrep import showing
     from tsrep.model import load
 
     loaded = load(model)
     folder = out or (Path(model) / "pictures" if Path(model).is_dir() else Path("pictures"))
-    _say(repr(loaded))
+    say(repr(loaded))
     if loaded.history:
         last = {name: value for name, value in loaded.history[-1].items() if name not in ("step", "rank_of")}
-        _say(f"after {int(loaded.history[-1]['step'])} steps: " + ", ".join(f"{k} {v:.4g}" for k, v in last.items()))
-    if bad_pairs:
-        _show_bad_pairs(loaded, model, folder)
-        return
-    for path in pictures.write(pictures.of_training(loaded), folder):
-        typer.echo(path)
-
-
-def _show_bad_pairs(model: Any, name: str, folder: Path) -> None:
-    from tsrep import pictures
-
-    if model.suspects is None:
-        raise InputError(
-            f"expected a model trained with bad-pair mining (--mining bad_pairs), {name} was trained without"
-        )
-    table = model.suspects.table()
-    for term, found in model.suspects.found.items():
-        of_term = table[table["term"] == term]
-        bad = of_term[of_term["kind"] != "good"]
-        count = bad["kind"].value_counts()
-        _say(
-            f"{term}: {count.get('noisy', 0)} noisy pairs (mean loss {found.low:.3g} or less) and {count.get('faulty', 0)} "
-            f"faulty ones ({found.high:.3g} or more) of {len(of_term)}, after {found.epochs} epochs; "
-            f"reliability {found.reliability:.2f}"
-            + ("" if found.weighs else ", the warm-up was not over: nothing was weighed")
-        )
-        lines = _table("the worst of them", "row", "mean loss", "kind")
-        for row in bad.head(20).itertuples():
-            lines.add_row(str(row.row), f"{row.loss:.4g}", row.kind)
-        if len(bad):
-            _print(lines)
-    folder.mkdir(parents=True, exist_ok=True)
-    table.to_csv(folder / "bad_pairs.csv", index=False)
-    figures = {"bad_pairs": pictures.of_suspects(model, model.suspects)}
-    for path in (folder / "bad_pairs.csv", *pictures.write(figures, folder)):
+        say(f"after {int(loaded.history[-1]['step'])} steps: " + ", ".join(f"{k} {v:.4g}" for k, v in last.items()))
+    written = showing.bad_pairs(loaded, model, folder) if bad_pairs else showing.training(loaded, folder)
+    for path in written:
         typer.echo(path)
 
 
@@ -252,10 +220,10 @@ def methods() -> None:
     from tsrep.registry import choices, summary
 
     for room in ("methods", "encoders", "mining"):
-        table = _table(room, "name", "what it does")
+        table = terminal.table(room, "name", "what it does")
         for name, kind in sorted(choices(room).items()):
             table.add_row(name, summary(kind))
-        _print(table)
+        terminal.show(table)
 
 
 @app.command()
@@ -265,7 +233,7 @@ def datasets(
     """Every data set of the catalogue: shape, rate, classes, split, licence, and whether it is here."""
     from tsrep.data import catalogue
 
-    table = _table(
+    table = terminal.table(
         "data sets", "name", "task", "series × channels × steps", "rate", "classes", "split", "licence", "here"
     )
     for entry in catalogue.entries():
@@ -277,10 +245,10 @@ def datasets(
         table.add_row(
             names, entry.task, entry.shape, rate, classes, entry.split, entry.licence, "yes" if entry.here else "no"
         )
-    _print(table)
+    terminal.show(table)
     missing = [entry.name for entry in catalogue.entries() if not entry.here]
     if missing and not here:
-        _say(
+        say(
             f"{len(missing)} are not here: set TSREP_DATA to a folder that holds them; `tsrep.load_dataset` says who publishes each"
         )
 
@@ -290,10 +258,10 @@ def explain(what: Override = None) -> None:
     """Every value of a plan, who said it, and what it means."""
     from tsrep.plan import explain as told
 
-    table = _table("plan", "key", "value", "said by", "meaning")
+    table = terminal.table("plan", "key", "value", "said by", "meaning")
     for key, value, said, meaning in told(*_plan(what, [])):
         table.add_row(key, str(value), said, meaning)
-    _print(table)
+    terminal.show(table)
 
 
 @plan_app.command()
@@ -311,16 +279,16 @@ def main() -> None:
     except typer.Exit as done:
         sys.exit(done.exit_code)
     except InputError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except FloatingPointError as error:  # training diverged
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except Exception as error:
         if hasattr(error, "signum"):  # tsrep.training.Interrupted, without importing torch for --help
-            _fail(str(error), 128 + error.signum)
+            fail(str(error), 128 + error.signum)
         if hasattr(error, "format_message"):  # a usage error of click; without a message it has shown the help
-            _fail(error.format_message(), 2)
+            fail(error.format_message(), 2)
         if type(error).__name__ == "Abort":
-            _fail("aborted", 130)
+            fail("aborted", 130)
         raise
 
 
@@ -340,40 +308,6 @@ def _number(flag: str, text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"expected a whole number after {flag}, got '{text}'")
     return int(text)
-
-
-def _table(title: str, *columns: str) -> Any:
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", header_style="bold", show_lines=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _print(what: Any) -> None:
-    from rich.console import Console
-
-    Console(width=None if sys.stdout.isatty() else 180).print(what)
-
-
-def _say(text: str) -> None:
-    from rich.console import Console
-
-    Console(stderr=True, highlight=False, soft_wrap=True).print(text)
-
-
-def _dimmed(text: str) -> None:
-    _say(f"[dim]{text}[/]")
-
-
-def _fail(text: str, code: int) -> None:
-    from rich.console import Console
-    from rich.markup import escape
-
-    if text:
-        Console(stderr=True, highlight=False, soft_wrap=True).print("[red]error:[/]", escape(text))
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
 from tsrep.model import Described, Model, inputs_to_keep, load
 from tsrep.observers import Observer
+from tsrep.origin import Origin, numbered
 from tsrep.pairs import Alone
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
@@ -139,6 +140,7 @@ class Prepared:
     shape: DataShape
     described: Described
     check: np.ndarray
+    origin: Origin
 
 
 def source(data: DataPlan, X: Any = None) -> tuple[Panel, str | None]:
@@ -163,7 +165,7 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
         raise InputError(
             "expected at least two windows to contrast, got one; set data.window to cut a long series into windows"
         )
-    train, held = _hold_out(cut, plan.training.validation, plan.seed)
+    train, held = _hold_out(numbered(cut), plan.training.validation, plan.seed)
     if held is not None and min(len(train), len(held)) < 2:
         raise InputError(
             f"expected at least two windows on each side of the validation split, got {len(train)} and {len(held)}: one alone has "
@@ -188,6 +190,7 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
             licence=licence,
         ),
         check=inputs_to_keep(train),
+        origin=Origin.of(train, alone),
     )
 
 
@@ -248,7 +251,7 @@ def learn(
         meters=(meter,),
         stopping=stopping,
     )
-    found = suspects(method, prepared.train, plan.seed)
+    found = suspects(method, prepared.train, plan.seed, prepared.origin)
     encoder = encoder.to(device="cpu", dtype=torch.float32)
     learned = (
         method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None

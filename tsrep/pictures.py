@@ -29,7 +29,7 @@ def of_training(model: Model) -> dict[str, Figure]:
 
     others = {} if model.view is None else {"masks": _masks(model)}
     if model.suspects is not None:
-        others["bad_pairs"] = of_suspects(model, model.suspects)
+        others |= of_suspects(model, model.suspects)
     names = dict.fromkeys(name for line in model.history for name in line if name not in ("step", "rank_of", "rate"))
     if not names:
         return others
@@ -89,23 +89,31 @@ def of_forecasts(model: Model, found: Forecasts) -> dict[str, Figure]:
     }
 
 
-def of_suspects(model: Model, suspects: Suspects) -> Figure:
-    """What bad-pair mining remembers of every pair, and the views of those that lost least and most."""
+def of_suspects(model: Model, suspects: Suspects) -> dict[str, Figure]:
+    """name -> figure: what bad-pair mining remembers of every pair, and the views of those that lost least and most; none where the
+    run was shorter than an epoch."""
     from tsrep.plots.bad_pairs import bad_pairs
 
-    channels = inputs(model.data.channels, model.plan.data.independent)
-    return bad_pairs(
-        {term: (found.mean.numpy(), found.low, found.high) for term, found in suspects.found.items()},
-        [
-            (f"row {row}: {KINDS[int(suspects.first.kind[row])]}, loss {float(suspects.first.mean[row]):.3g}")
-            for row in suspects.rows
-        ],
+    remembered = {term: found for term, found in suspects.found.items() if found.epochs}
+    if not remembered:
+        return {}
+    names = []
+    for row in suspects.rows.tolist():
+        told = f"row {row}: {KINDS[int(suspects.first.kind[row])]}, loss {float(suspects.first.mean[row]):.3g}"
+        names.append(told if suspects.origin is None else f"{told}\n{suspects.origin.called(row)}")
+    figure = bad_pairs(
+        {
+            term: (found.mean.numpy(), *((found.low, found.high) if found.weighs else (np.nan, np.nan)))
+            for term, found in remembered.items()
+        },
+        names,
         suspects.views,
         suspects.start,
-        channels=channels,
+        channels=inputs(model.data.channels, model.plan.data.independent),
         rate=model.data.rate,
         title=f"{_title(model)}: what the positive pairs lost",
     )
+    return {"bad_pairs": figure}
 
 
 def of_ranks(accuracy: pd.DataFrame, *, highlight: Sequence[str] = (), title: str = "Average rank") -> Figure:

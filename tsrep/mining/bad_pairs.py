@@ -69,7 +69,8 @@ class Found:
     """What a memory holds of n pairs, on the processor.
 
     mean: (n,) mean loss over the epochs, NaN where never seen. kind: (n,) good, noisy or faulty.
-    low, high: thresholds. reliability: the memory's. epochs: how many it saw. weighs: whether the warm-up was over.
+    low, high: thresholds. reliability: the memory's. epochs: how many it saw. weighs: whether the warm-up was over; before, no pair is
+    judged, and all are good.
     """
 
     mean: Tensor
@@ -114,7 +115,8 @@ class Memory(nn.Module):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        return super()._apply(exact(fn), recurse)
+        super()._apply(exact(fn), recurse)
+        return self
 
     def forward(self, loss: Tensor, row: Tensor) -> Tensor:
         """Factor of each series of a batch: (batch,), (batch,) -> (batch,)."""
@@ -166,9 +168,9 @@ class Memory(nn.Module):
         return middle - self.settings.beta_noisy * below, middle + self.settings.beta_faulty * above
 
     def weighs(self) -> bool:
-        """Whether the warm-up is over."""
+        """Whether the warm-up is over; never before the first epoch is."""
         if self.settings.warmup is not None:
-            return int(self.epoch) >= self.settings.warmup
+            return int(self.epoch) >= max(1, self.settings.warmup)
         return int(self.epoch) >= LOOKS and float(self.repeats) >= self.settings.reliability
 
     def _judge(self) -> None:

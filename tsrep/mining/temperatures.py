@@ -76,7 +76,8 @@ class Individual(nn.Module):
         self.register_buffer("push", torch.zeros(n, dtype=torch.float64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        return super()._apply(exact(fn), recurse)
+        super()._apply(exact(fn), recurse)
+        return self
 
     def forward(self, pairs: AnyPairs) -> Tensor:
         """(*group, anchor)"""
