@@ -11,6 +11,7 @@ from tsrep.encoders.dilated import Dilated
 from tsrep.losses import info_nce, supcon
 from tsrep.memory import Seen, Step
 from tsrep.method import Method, Phase, Term
+from tsrep.mining.bad_pairs import BadPairs
 from tsrep.mining.debias import Debias
 from tsrep.mining.hard_negatives import HardNegatives
 from tsrep.pairing.hierarchical import Hierarchical
@@ -242,6 +243,37 @@ def test_what_remembers_is_saved_and_told_once() -> None:
     assert queue.steps == ["a"] and queue.epochs == [1]
     torch.testing.assert_close(queue.seen, embeddings["right"].pooled[:3])
     assert not torch.equal(method.loss(phases[0], views, embeddings, Alone())[0], before)
+
+
+def test_what_remembers_may_say_numbers_under_the_name_of_its_term() -> None:
+    class Counting(Queue):
+        def numbers(self) -> dict[str, float]:
+            return {"steps": float(len(self.steps))}
+
+    class Silent(nn.Module):
+        def forward(self, views: object, embeddings: Mapping[str, Embedding], gather: Gather) -> Tensor:
+            return embeddings["left"].pooled.sum()
+
+        def numbers(self) -> dict[str, float]:
+            return {}
+
+    queue, encoder = Counting(), encoder_of()
+    method = method_of(Phase("a", (encoder,), {"near": Term(queue), "wide": Silent()}), encoder=encoder)
+    assert method.numbers() == {"near/steps": 0.0}
+    queue.steps.append("a")
+    assert method.numbers() == {"near/steps": 1.0}
+
+
+def test_miners_leave_the_names_of_what_else_a_method_remembers() -> None:
+    class Mean(nn.BatchNorm1d):
+        def forward(self, views: object, embeddings: Mapping[str, Embedding], gather: Gather) -> Tensor:
+            return super().forward(embeddings["left"].pooled).sum()
+
+    encoder = encoder_of()
+    phase = Phase("a", (encoder,), {"pairs": Term(Queue()), "mean": Mean(6)})
+    before = list(method_of(phase, encoder=encoder).state_dict())
+    after = list(method_of(phase, encoder=encoder).mined([BadPairs()], series()).state_dict())
+    assert after[: len(before)] == before and len(after) > len(before)
 
 
 def test_modules_that_a_phase_moves_are_part_of_the_method_once() -> None:

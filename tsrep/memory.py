@@ -47,7 +47,8 @@ class Seen:
 class Step:
     """What happened in one step of a phase.
 
-    seen: what each term saw, by its name, of those terms that the part which is told belongs to.
+    seen:  what each term saw, by its name, of those terms that the part which is told belongs to.
+    moved: whether the weights have moved since the last step that was told: of the batches that one step accumulates, the first.
     """
 
     phase: str
@@ -55,6 +56,7 @@ class Step:
     embeddings: Mapping[str, Embedding]
     seen: Mapping[str, Seen]
     gather: Gather
+    moved: bool = True
 
 
 class Remembers(Protocol):
@@ -63,6 +65,13 @@ class Remembers(Protocol):
     def after_step(self, step: Step) -> None: ...
 
     def after_epoch(self, epoch: int) -> None: ...
+
+
+class Speaks(Protocol):
+    """A part of a term that has something to say of what it remembers."""
+
+    def numbers(self) -> Mapping[str, float]:
+        """For the history; none where nothing can be said yet. The same on every worker."""
 
 
 def places(row: Tensor, batch: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tsrep.losses import LOSSES, info_nce
-from tsrep.memory import Remembers, Seen, Step, places
+from tsrep.memory import Remembers, Seen, Speaks, Step, places
 from tsrep.pairs import Gather, Loss, Mine, Miner, Pairing, Reweigh
 from tsrep.series import Embedding, Series, View, Views
 
@@ -117,19 +117,30 @@ class Method(nn.Module):
     encoder: what is kept in the end.
     phases:  run in order in every step.
     head:    pooled -> pooled, between the encoder and the pairing, thrown away afterwards. None: the pairing sees the encoder's.
+    slow:    series -> embedding, a slow copy of encoder and head (`encoders.momentum.SlowCopy`), for the views named in `keys`.
     """
 
     def __init__(
-        self, name: str, view: View, encoder: nn.Module, phases: tuple[Phase, ...], head: nn.Module | None = None
+        self,
+        name: str,
+        view: View,
+        encoder: nn.Module,
+        phases: tuple[Phase, ...],
+        head: nn.Module | None = None,
+        *,
+        slow: nn.Module | None = None,
+        keys: tuple[str, ...] = (),
     ) -> None:
         super().__init__()
         if not any(phase.every == 1 for phase in phases):
             raise ValueError(f"expected a phase of method '{name}' that runs in every step, got none")
         self.name, self.view, self.encoder, self.head, self.phases = name, view, encoder, head, phases
+        self.slow, self.keys = slow, keys
         parts: list[nn.Module] = []  # a view that is a module is held as `view`, a second name would save it twice
-        for phase in phases:
-            parts += [m for term in phase.terms.values() if isinstance(term, Term) for m in term.modules()]
-            parts += [term for term in phase.terms.values() if isinstance(term, nn.Module)]
+        terms = [term for phase in phases for term in phase.terms.values()]
+        parts += [term for term in terms if isinstance(term, nn.Module)]
+        # These last: what miners add then leaves the names of all others as they are.
+        parts += [m for term in terms if isinstance(term, Term) for m in term.modules()]
         held = [part for part in (view, encoder, head, *parts) if isinstance(part, nn.Module)]
         known = {m for part in held for m in part.modules()}
         parts += [m for phase in phases for m in phase.moves if m not in known]
@@ -172,10 +183,13 @@ class Method(nn.Module):
         for miner in miners:
             for i in own:
                 phases[i] = phases[i].mined(miner, data)
-        return Method(self.name, self.view, self.encoder, tuple(phases), self.head)
+        return Method(self.name, self.view, self.encoder, tuple(phases), self.head, slow=self.slow, keys=self.keys)
 
     def embed(self, views: Views) -> dict[str, Embedding]:
         """Views -> embeddings. Views of one length go through the encoder together, unless a gradient is wanted of one alone."""
+        if self.slow is not None and any(name in self.keys for name in views):
+            slow = {name: self.slow(view) for name, view in views.items() if name in self.keys}
+            return self.embed({name: view for name, view in views.items() if name not in slow}) | slow
         names = list(views)
         alike = len({(v.length, v.channels, v.values.requires_grad) for v in views.values()}) == 1
         if len(names) == 2 and alike:
@@ -217,6 +231,15 @@ class Method(nn.Module):
         for part in self.modules():
             if part is not self and hasattr(part, "after_epoch"):
                 cast(Remembers, part).after_epoch(epoch)
+
+    def numbers(self) -> dict[str, float]:
+        """What the parts of the terms say of what they remember, for the history: "latent/kept"."""
+        said: dict[str, float] = {}
+        for name, term in ((name, term) for phase in self.phases for name, term in phase.terms.items()):
+            for part in term.modules() if isinstance(term, Term) else (term,):
+                if hasattr(part, "numbers"):
+                    said |= {f"{name}/{what}": value for what, value in cast(Speaks, part).numbers().items()}
+        return said
 
     def _embed(self, series: Series) -> Embedding:
         embedding: Embedding = self.encoder(series)

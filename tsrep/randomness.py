@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Generator
 
-WEIGHTS, ORDER, VIEWS, DROPOUT, VALIDATION, LEARNED, MINING = range(7)
+WEIGHTS, ORDER, VIEWS, DROPOUT, VALIDATION, LEARNED, MINING, PAIRING = range(8)
 """What a draw is for: two purposes never share a stream of numbers."""
 
 

@@ -9,7 +9,7 @@ import math
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,7 @@ def train(
                 run.step += 1
                 logged = run.step % training.log_every == 0 or run.step == length
                 if logged:
+                    values |= method.numbers()
                     for meter in meters:
                         values |= meter(embeddings)
                 if validation is not None and (run.step % training.validate_every == 0 or run.step == length):
@@ -233,7 +234,7 @@ def _step(
     # Batch by batch: a step of several may reach over the end of an epoch.
     for number, batch in enumerate(told, start=first + 1):
         for seen in batch:
-            run.method.after_step(seen)
+            run.method.after_step(replace(seen, moved=number == first + 1))
         if number % training.batches(len(data)) == 0:
             run.method.after_epoch(number // training.batches(len(data)))
     return values, seen.embeddings
