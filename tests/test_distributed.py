@@ -276,7 +276,7 @@ def test_miners_have_a_say_in_these_runs(name: str) -> None:
     """Else their equality would prove nothing."""
     mined, plain = trained(name), trained(MINED[name][0])
     assert max(float((mined[key] - plain[key]).abs().max()) for key in plain) > 1e-3
-    kept = [value for key, value in mined.items() if key.startswith("remembered/")]
+    kept = [value for key, value in mined.items() if key.startswith("remembered/") and value.numel() > 1]
     assert not kept or any(len(value.unique()) > 2 for value in kept) or "mixing" in name
 
 

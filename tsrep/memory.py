@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tsrep.pairs import AnyPairs, Gather
+from tsrep.pairs import AnyPairs, Gather, Pairs
 from tsrep.series import Embedding, Views
 
 
@@ -30,17 +30,11 @@ class Seen:
 
     @staticmethod
     def of(parts: Sequence[tuple[AnyPairs, Tensor]], row: Tensor, *, keep: bool) -> Seen:
-        """L_i = Σ_a w_a l_a / Σ_a w_a over the anchors a of series i. keep: the parts too."""
-        total = parts[0][1].detach().new_zeros(len(row))
-        weight = torch.zeros_like(total)
-        for pairs, loss in parts:
-            place = places(pairs.row, row).expand_as(loss).flatten()
-            share = pairs.weight.detach().expand_as(loss)
-            total.index_add_(0, place, (loss.detach() * share).flatten())
-            weight.index_add_(0, place, share.flatten())
+        """The losses of the series are the means of their anchors'. keep: the parts too."""
+        total, weight = averaged(parts, row)
         # Without their graph, or accumulation would hold the graphs of all its batches.
         kept = tuple((pairs.detach(), loss.detach()) for pairs, loss in parts) if keep else ()
-        return Seen(row, total / torch.where(weight > 0, weight, 1.0), weight, kept)
+        return Seen(row, total, weight, kept)
 
 
 @dataclass(frozen=True)
@@ -58,6 +52,15 @@ class Step:
     gather: Gather
     moved: bool = True
 
+    def mean(self, of: Callable[[Pairs], Tensor]) -> Tensor:
+        """Mean over the series of all workers and over the terms of what is said of their anchors (*group, anchor): a scalar, NaN where
+        no series has an anchor. Of terms whose pairs were kept."""
+        values = []
+        for seen in self.seen.values():
+            value, weight = averaged([(pairs, of(pairs.dense())) for pairs, _ in seen.parts], seen.row)
+            values.append(self.gather(value)[self.gather(weight) > 0])
+        return torch.cat(values).mean()
+
 
 class Remembers(Protocol):
     """A part of a method that holds state between steps. It changes here and nowhere else."""
@@ -72,6 +75,21 @@ class Speaks(Protocol):
 
     def numbers(self) -> Mapping[str, float]:
         """For the history; none where nothing can be said yet. The same on every worker."""
+
+
+def averaged(parts: Sequence[tuple[AnyPairs, Tensor]], row: Tensor) -> tuple[Tensor, Tensor]:
+    """Σ_a w_a v_a / Σ_a w_a over the anchors a of each series i of a batch, and Σ_a w_a: (batch,), (batch,), without gradients.
+
+    parts: pairs with the values of their anchors (*group, anchor). A mean without a weight means nothing, and is zero.
+    """
+    total = parts[0][1].detach().new_zeros(len(row))
+    weight = torch.zeros_like(total)
+    for pairs, value in parts:
+        place = places(pairs.row, row).expand_as(value).flatten()
+        share = pairs.weight.detach().expand_as(value)
+        total.index_add_(0, place, (value.detach() * share).flatten())
+        weight.index_add_(0, place, share.flatten())
+    return total / torch.where(weight > 0, weight, 1.0), weight
 
 
 def places(row: Tensor, batch: Tensor) -> Tensor:

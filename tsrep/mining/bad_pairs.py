@@ -89,7 +89,7 @@ class Memory(nn.Module):
     total:  (2, n) sum over the epochs, even and odd ones apart. count: (2, n) epochs that saw the series.
     level:  sum of the epochs' means. epoch: epochs that are over.
     kind:   (n,) good, noisy or faulty, of the epochs that are over. middle: μ. spread: (2,) σ below and above it.
-    repeats: the memory's reliability.
+    repeats: the memory's reliability. factor: mean factor of the pairs in the last epoch.
     """
 
     now: Tensor
@@ -101,6 +101,7 @@ class Memory(nn.Module):
     middle: Tensor
     spread: Tensor
     repeats: Tensor
+    factor: Tensor
 
     def __init__(self, n: int, settings: BadPairs) -> None:
         super().__init__()
@@ -113,6 +114,7 @@ class Memory(nn.Module):
         self.register_buffer("spread", torch.zeros(2, dtype=torch.float64))
         for name in ("level", "middle", "repeats"):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+        self.register_buffer("factor", torch.ones((), dtype=torch.float64))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(exact(fn), recurse)
@@ -120,8 +122,9 @@ class Memory(nn.Module):
 
     def forward(self, loss: Tensor, row: Tensor) -> Tensor:
         """Factor of each series of a batch: (batch,), (batch,) -> (batch,)."""
-        if not self.training:
-            return torch.ones_like(loss)
+        return self.factors(loss, row) if self.training else torch.ones_like(loss)
+
+    def factors(self, loss: Tensor, row: Tensor) -> Tensor:
         kind = self.kind[row]
         spread = torch.where(kind == NOISY, self.spread[0], self.spread[1])
         weight = TRANSFORMS[self.settings.transform](loss, self.middle, spread)
@@ -138,6 +141,7 @@ class Memory(nn.Module):
         if not bool(seen.any()):
             return
         half = int(self.epoch) % 2
+        self.factor.copy_(self.factors(self.now[seen], seen.nonzero()[:, 0]).mean())
         if self.settings.compat == "official":
             kept = self.now * ((1.0 + self.epoch) / self.settings.epochs)
         else:
@@ -149,6 +153,18 @@ class Memory(nn.Module):
         self.epoch += 1
         self.now.fill_(float("nan"))
         self._judge()
+
+    def numbers(self) -> dict[str, float]:
+        """Shares of the pairs that are noisy and faulty, the mean factor of all pairs in the last epoch, μ, the thresholds, and how far
+        the memory repeats itself; none before the first epoch is over."""
+        if not int(self.epoch):
+            return {}
+        low, high = self.thresholds()
+        shares = {
+            name: float((self.kind == code).double().mean()) for name, code in (("noisy", NOISY), ("faulty", FAULTY))
+        }
+        numbers = {"weight": float(self.factor), "middle": float(self.middle), "low": low, "high": high}
+        return shares | numbers | {"reliability": float(self.repeats)}
 
     def mean(self) -> Tensor:
         """m: (n,) mean loss of each pair, NaN where it was never seen."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Annotated
 
 import torch
 from annotated_types import Ge
+from torch import Tensor, nn
 
+from tsrep.memory import Step
 from tsrep.pairs import Mined, Pairs
 from tsrep.series import Series, full
 
@@ -31,7 +33,41 @@ class HardNegatives:
     detach: bool = True
 
     def build(self, data: Series) -> Mined:
-        return Mined(mine=partial(harder, beta=self.beta, detach=self.detach))
+        return Mined(mine=Harder(self))
+
+
+class Harder(nn.Module):
+    """`harder` with its settings, and how uneven it makes the masses.
+
+    even: mean of `evenness` over the anchors of the last batch, NaN before the first.
+    """
+
+    even: Tensor
+
+    def __init__(self, settings: HardNegatives) -> None:
+        super().__init__()
+        self.settings = settings
+        self.register_buffer("even", torch.tensor(math.nan))
+
+    def forward(self, pairs: Pairs) -> Pairs:
+        return harder(pairs, self.settings.beta, self.settings.detach)
+
+    def after_step(self, step: Step) -> None:
+        if step.seen:
+            self.even.copy_(step.mean(evenness))
+
+    def numbers(self) -> dict[str, float]:
+        """ "effective": where it is near zero, one negative is all that an anchor is repelled by, and beta is too much."""
+        even = float(self.even)
+        return {} if math.isnan(even) else {"effective": even}
+
+
+def evenness(pairs: Pairs) -> Tensor:
+    """(Σ_j r_ij)² / (n_i Σ_j r_ij²), (*group, anchor): the share of the n_i negatives that count. 1: all alike; 1/n_i: one alone.
+    1 where there are none."""
+    repel = full(pairs.repel).expand_as(pairs.score)
+    squares = repel.square().sum(-1) * (repel > 0).sum(-1)
+    return torch.where(squares > 0, repel.sum(-1).square() / torch.where(squares > 0, squares, 1.0), 1.0)
 
 
 def harder(pairs: Pairs, beta: float, detach: bool) -> Pairs:

@@ -110,6 +110,14 @@ class Individual(nn.Module):
             moved = self.tau[row] - self.settings.rate * push
             self.tau[row] = moved.clamp(self.settings.lowest, self.settings.highest)
 
+    def numbers(self) -> dict[str, float]:
+        """Mean temperature of the series that were seen, and the shares of them that are held at the least and at the greatest."""
+        tau = self.tau[self.mean > 0]
+        if not len(tau):
+            return {}
+        ends = {"lowest": tau <= self.settings.lowest, "highest": tau >= self.settings.highest}
+        return {"temperature": float(tau.mean())} | {name: float(held.double().mean()) for name, held in ends.items()}
+
     def told(self, seen: Seen) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Of each series of this worker's batch, (batch,): its row; s and g, means over its anchors by their weights; whether it
         had any with something to repel."""
