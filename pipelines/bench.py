@@ -1,8 +1,9 @@
 """Where the time of a training step goes, as ratios from one run on one machine. `make bench` prints them.
 
-    python pipelines/bench.py [--rounds 5] [--out pipelines/results/speed.csv]
+    python pipelines/bench.py [mining ...] [--rounds 5] [--out pipelines/results/speed.csv]
 
-Every ratio has its reference measured in the same run, the two in turn, the median over rounds quoted.
+Every ratio has its reference measured in the same run, the two in turn, the median over rounds quoted. Parts that are named replace
+their own rows of the file and leave all others.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 
 import tsrep
@@ -26,7 +28,8 @@ CHANNELS = 9
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__)
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("parts", nargs="*", metavar="part", help=f"{', '.join(PARTS)}; all of them by default")
     options.add_argument("--rounds", type=int, default=5)
     options.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "speed.csv")
     options.add_argument("--memory-of", choices=("fused", "plain"), help=argparse.SUPPRESS)
@@ -34,6 +37,9 @@ def main() -> None:
     if chosen.memory_of:
         print(json.dumps(peak(chosen.memory_of)))
         return
+    unknown = sorted(set(chosen.parts) - set(PARTS))
+    if unknown:
+        options.error(f"expected parts of {', '.join(PARTS)}, got {', '.join(unknown)}")
     rows: list[dict[str, object]] = []
 
     def tell(what: str, setting: str, value: float, unit: str, seconds: float = float("nan")) -> None:
@@ -41,17 +47,22 @@ def main() -> None:
         rows.append({"method": what, "setting": setting, "metric": unit, "value": value, "seconds": seconds})
 
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    for batch, length in SHAPES:
-        step_costs(batch, length, chosen.rounds, tell)
-    loss_costs(chosen.rounds, tell)
-    embed_costs(chosen.rounds, tell)
-    every_step_costs(chosen.rounds, tell)
-    mining_costs(chosen.rounds, tell)
-    import_costs(chosen.rounds, tell)
+    for name in chosen.parts or PARTS:
+        PARTS[name](chosen.rounds, tell)
     frame = tsrep.tidy(rows, dataset="made", encoder="dilated", seed=0, commit=tsrep.commit())
+    if chosen.parts and chosen.out.is_file():
+        frame = replaced(pd.read_csv(chosen.out, keep_default_na=False, dtype=str), frame)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     frame.to_csv(chosen.out, index=False)
     print(f"\n{chosen.out}")
+
+
+def replaced(before: pd.DataFrame, now: pd.DataFrame) -> pd.DataFrame:
+    """The rows of before without those that were measured again, then these."""
+    key = ["method", "setting", "metric"]
+    again = set(now[key].astype(str).itertuples(index=False, name=None))
+    kept = [row not in again for row in before[key].astype(str).itertuples(index=False, name=None)]
+    return pd.concat([before[kept], now.astype(object)], ignore_index=True)
 
 
 class Recorder:
@@ -95,6 +106,11 @@ class Clock(tsrep.Observer):
 
     def stop(self) -> None:
         torch.Tensor.backward = self.before
+
+
+def steps_costs(rounds: int, tell: Callable) -> None:
+    for batch, length in SHAPES:
+        step_costs(batch, length, rounds, tell)
 
 
 def step_costs(batch: int, length: int, rounds: int, tell: Callable) -> None:
@@ -317,6 +333,16 @@ def import_costs(rounds: int, tell: Callable) -> None:
         if round_:
             pairs.append(pair)
     tell("import tsrep / import torch, pandas (at most 1.3)", "", statistics.median(a / b for a, b in pairs), "ratio")
+
+
+PARTS = {
+    "step": steps_costs,
+    "loss": loss_costs,
+    "embed": embed_costs,
+    "every_step": every_step_costs,
+    "mining": mining_costs,
+    "import": import_costs,
+}
 
 
 if __name__ == "__main__":
