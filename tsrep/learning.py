@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from tsrep.series import Series
+from tsrep.series import Batch, Series, as_batch, rows_of
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,14 @@ class Training:
     log_every: Annotated[int, Gt(0)] = 10
     device: str = "auto"
 
-    def length(self, data: Series) -> int:
+    def length(self, data: Series | Batch) -> int:
         """Steps in all."""
+        batch = as_batch(data)
         if self.steps is not None:
             return self.steps
         if self.epochs is not None:
-            return max(1, self.epochs * self.batches(len(data)) // self.accumulate)
-        return 200 if data.values.numel() <= 100_000 else 600
+            return max(1, self.epochs * self.batches(rows_of(batch)) // self.accumulate)
+        return 200 if sum(series.values.numel() for series in batch.values()) <= 100_000 else 600
 
     def batches(self, rows: int) -> int:
         """Whole batches in one epoch; the rows that are left over come in another epoch's order."""

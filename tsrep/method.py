@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from typing import cast
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from tsrep.losses import LOSSES, info_nce
 from tsrep.memory import Remembers, Seen, Speaks, Step, places
 from tsrep.pairs import Gather, Loss, Mine, Miner, Pairing, Reweigh
-from tsrep.series import Embedding, Series, View, Views
+from tsrep.series import Batch, Embedding, Series, View, Views, as_batch, embed, side_by_side
 
 Objective = Callable[[Views, Mapping[str, Embedding], Gather], Tensor]
 """A term that pairs do not fit (predictive or variance terms): -> this worker's share of the loss, a scalar."""
@@ -114,7 +114,7 @@ class Method(nn.Module):
 
     name:    for logs and errors.
     view:    batch -> views.
-    encoder: what is kept in the end.
+    encoder: what is kept in the end. It, and the head, may hold a part for each stream (`encoders.streams.Each`).
     phases:  run in order in every step.
     head:    pooled -> pooled, between the encoder and the pairing, thrown away afterwards. None: the pairing sees the encoder's.
     slow:    series -> embedding, a slow copy of encoder and head (`encoders.momentum.SlowCopy`), for the views named in `keys`.
@@ -170,8 +170,9 @@ class Method(nn.Module):
             for module in resting:
                 module.train()
 
-    def mined(self, miners: Iterable[Miner], data: Series) -> Method:
-        """The method with miners in every term of pairs by which its encoder learns, for the series that it will learn from.
+    def mined(self, miners: Iterable[Miner], data: Series | Batch) -> Method:
+        """The method with miners in every term of pairs by which its encoder learns, for the series that it will learn from. Of several
+        streams a miner is shown all channels side by side.
 
         Raises ValueError where the encoder learns from no pairs.
         """
@@ -180,25 +181,18 @@ class Method(nn.Module):
         own = [i for i, phase in enumerate(phases) if not learned.isdisjoint(phase.parameters())]
         if not any(isinstance(term, Term) for i in own for term in phases[i].terms.values()):
             raise ValueError(f"expected a method that learns from pairs, '{self.name}' has none to mine")
+        shown = side_by_side(as_batch(data))
         for miner in miners:
             for i in own:
-                phases[i] = phases[i].mined(miner, data)
+                phases[i] = phases[i].mined(miner, shown)
         return Method(self.name, self.view, self.encoder, tuple(phases), self.head, slow=self.slow, keys=self.keys)
 
     def embed(self, views: Views) -> dict[str, Embedding]:
-        """Views -> embeddings. Views of one length go through the encoder together, unless a gradient is wanted of one alone."""
+        """Views -> embeddings, each by the encoder and head of its stream, or by the slow copy."""
         if self.slow is not None and any(name in self.keys for name in views):
             slow = {name: self.slow(view) for name, view in views.items() if name in self.keys}
             return self.embed({name: view for name, view in views.items() if name not in slow}) | slow
-        names = list(views)
-        alike = len({(v.length, v.channels, v.values.requires_grad) for v in views.values()}) == 1
-        if len(names) == 2 and alike:
-            joined = self._embed(views[names[0]].cat(views[names[1]]))
-            n = len(views[names[0]])
-            return {
-                name: _part(joined, s, views[name]) for name, s in zip(names, (slice(n), slice(n, None)), strict=True)
-            }
-        return {name: self._embed(view) for name, view in views.items()}
+        return embed(views, self.encoder, self.head)
 
     def loss(
         self, phase: Phase, views: Views, embeddings: Mapping[str, Embedding], gather: Gather
@@ -241,25 +235,32 @@ class Method(nn.Module):
                     said |= {f"{name}/{what}": value for what, value in cast(Speaks, part).numbers().items()}
         return said
 
-    def _embed(self, series: Series) -> Embedding:
-        embedding: Embedding = self.encoder(series)
-        if self.head is None:
-            return embedding
-        return Embedding(embedding.steps, self.head(embedding.pooled), series)
-
 
 @dataclass(frozen=True)
-class DataShape:
-    """What a method may know of the data it will be trained on."""
+class StreamShape:
+    """What a method may know of one stream. length: steps of its longest series. rate: samples per second, None: unknown."""
 
-    rows: int
+    name: str
     channels: tuple[str, ...]
     length: int
     rate: float | None = None
 
 
-def _part(joined: Embedding, part: slice, view: Series) -> Embedding:
-    return Embedding(joined.steps[part], joined.pooled[part], view)
+@dataclass(frozen=True)
+class DataShape:
+    """What a method may know of the data it will be trained on.
+
+    streams: one for each stream, in the order of every batch; empty where there is one alone. channels, length and rate are then those
+             of the first, but the length is that of the longest.
+    subject: (rows,) int64, who was recorded, counted from zero; None where that is not known. -1: of this row it is not.
+    """
+
+    rows: int
+    channels: tuple[str, ...]
+    length: int
+    rate: float | None = None
+    streams: tuple[StreamShape, ...] = ()
+    subject: Tensor | None = field(default=None, compare=False)
 
 
 def _detached(embeddings: Mapping[str, Embedding]) -> dict[str, Embedding]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
+from functools import reduce
 from typing import Any
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 STREAM = "series"
 """The name of the stream where a data set has only one."""
@@ -121,6 +122,37 @@ def stream_of(view: str) -> str:
     return view.split("/", 1)[0]
 
 
+def rows_of(batch: Batch) -> int:
+    """How many rows a batch has: row i of every stream is the same moment of the same recording."""
+    return len(next(iter(batch.values())))
+
+
+def as_batch(data: Series | Batch) -> Batch:
+    """A batch of one stream, of a series; a batch stays what it is. ValueError where its streams differ in their rows."""
+    batch = {STREAM: data} if isinstance(data, Series) else data
+    first = next(iter(batch.values()), None)
+    if first is None or any(not torch.equal(first.row, other.row) for other in batch.values()):
+        raise ValueError(
+            f"expected the same rows of every stream, got {({name: len(s) for name, s in batch.items()}) or 'no stream'}"
+        )
+    return batch
+
+
+def side_by_side(batch: Batch) -> Series:
+    """All streams of a batch as one series, (batch, all channels, time of the longest): what a miner is shown to measure distances by.
+    A row has the whole window as its extent."""
+    if len(batch) == 1:
+        return next(iter(batch.values()))
+    first, longest = next(iter(batch.values())), max(s.length for s in batch.values())
+
+    def wide(name: str) -> Tensor:
+        parts: list[Tensor] = [getattr(s, name) for s in batch.values()]
+        return torch.cat([nn.functional.pad(part, (0, longest - part.shape[2])) for part in parts], dim=1)
+
+    extent = torch.ones(len(first), longest, dtype=torch.bool, device=first.values.device)
+    return Series(wide("values"), wide("observed"), extent, first.row, torch.zeros_like(first.start))
+
+
 View = Callable[[Batch, Generator], Views]
 """Makes the views of a batch. Everything random is drawn from the generator that is passed."""
 
@@ -137,6 +169,38 @@ class Embedding:
     steps: Tensor
     pooled: Tensor
     series: Series
+
+
+def part_of(module: nn.Module, stream: str) -> nn.Module:
+    """What a stream goes through: the module, or the stream's own part of one that holds a part for each (`encoders.streams.Each`)."""
+    own: Callable[[str], nn.Module] | None = getattr(module, "of", None)
+    return module if own is None else own(stream)
+
+
+def embed(views: Views, encoder: nn.Module, head: nn.Module | None = None) -> dict[str, Embedding]:
+    """Views -> embeddings, each by the part of encoder and head that its stream has.
+
+    Views of one shape that go through the same parts go through them together, unless a gradient is wanted of one alone.
+    """
+    together: dict[tuple[object, ...], list[str]] = {}
+    for name, view in views.items():
+        parts = [None if m is None else part_of(m, stream_of(name)) for m in (encoder, head)]
+        key = (*map(id, parts), view.length, view.channels, view.values.requires_grad)
+        together.setdefault(key, []).append(name)
+    made: dict[str, Embedding] = {}
+    for names in together.values():
+        joined = reduce(Series.cat, (views[name] for name in names))
+        embedding: Embedding = part_of(encoder, stream_of(names[0]))(joined)
+        steps, pooled = embedding.steps, embedding.pooled
+        if head is not None:
+            pooled = part_of(head, stream_of(names[0]))(pooled)
+        if len(names) == 1:
+            made[names[0]] = Embedding(steps, pooled, joined)
+            continue
+        sizes = [len(views[name]) for name in names]
+        for name, s, p in zip(names, steps.split(sizes), pooled.split(sizes), strict=True):
+            made[name] = Embedding(s, p, views[name])
+    return {name: made[name] for name in views}
 
 
 def full(values: Tensor) -> Tensor:

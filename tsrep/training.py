@@ -24,7 +24,7 @@ from tsrep.learning import Training
 from tsrep.memory import Step
 from tsrep.method import Method, Phase
 from tsrep.observers import Interrupted, Meter, Observer, signals
-from tsrep.series import STREAM, Batch, Embedding, Series, View
+from tsrep.series import Batch, Embedding, Series, View, as_batch, rows_of
 
 FREE = ("device", "steps", "epochs", "checkpoint_every")
 """Settings that may differ when a run goes on: where it computes, how far it goes, and how often it is saved."""
@@ -68,11 +68,11 @@ class Run:
 
 def train(
     method: Method,
-    data: Series,
+    data: Series | Batch,
     training: Training,
     *,
     seed: int = 0,
-    validation: Series | None = None,
+    validation: Series | Batch | None = None,
     world: World | None = None,
     directory: Path | None = None,
     resume: Path | None = None,
@@ -82,7 +82,7 @@ def train(
 ) -> tuple[nn.Module, list[dict[str, float]]]:
     """Train a method in place and return the encoder to keep (averaged, in evaluation mode) and the history.
 
-    data, validation: all series, scaled; a batch is a choice of their rows.
+    data, validation: all series, scaled, of one stream or of several with the same rows; a batch is a choice of their rows.
     world:            who takes part; None: the process group that was started, or this process alone.
     directory:        where checkpoints and `history.jsonl` go; None: nowhere.
     resume:           a checkpoint to go on from.
@@ -92,15 +92,15 @@ def train(
     """
     world = world or World.current()
     device, kind = device_of(training.device), _kind(training.precision)
-    of = _marks(data, training, seed) if directory or resume else {}
+    of = _marks(as_batch(data), training, seed) if directory or resume else {}
     method.to(device=device, dtype=torch.float64 if kind == torch.float64 else torch.float32).train()
-    data, validation = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
+    data, held = _place(data, device, kind), None if validation is None else _place(validation, device, kind)
     length = training.length(data)
     run = Run(method, training)
-    if min(training.batch_size, len(data)) < world.size:
+    if min(training.batch_size, rows_of(data)) < world.size:
         raise InputError(
             f"expected a batch of at least one series for each of the {world.size} workers, got batches of "
-            f"{min(training.batch_size, len(data))}; take fewer workers or larger batches"
+            f"{min(training.batch_size, rows_of(data))}; take fewer workers or larger batches"
         )
     history: list[dict[str, float]] = _resumed(run, resume, of) if resume else []
     path = directory / checkpoint.NAME if directory else None
@@ -125,8 +125,8 @@ def train(
                     values |= method.numbers()
                     for meter in meters:
                         values |= meter(embeddings)
-                if validation is not None and (run.step % training.validate_every == 0 or run.step == length):
-                    values["validation"] = _validate(run, validation, training, seed, world)
+                if held is not None and (run.step % training.validate_every == 0 or run.step == length):
+                    values["validation"] = _validate(run, held, training, seed, world)
                     _remember_best(run, values["validation"])
                     logged = True
                 if logged:
@@ -154,11 +154,15 @@ def train(
     return run.kept.eval(), history
 
 
-def _marks(data: Series, training: Training, seed: int) -> dict[str, Any]:
+def _marks(data: Batch, training: Training, seed: int) -> dict[str, Any]:
     """By what a run is known: going on with other data, settings or another seed would be another run."""
-    told = hashlib.sha256(str(tuple(data.values.shape)).encode())
-    for tensor in (data.values, data.observed):
-        told.update(tensor.contiguous().numpy().tobytes())
+    told = hashlib.sha256()
+    for name, series in data.items():
+        told.update(
+            (f"{tuple(series.values.shape)}" if len(data) == 1 else f"{name}{tuple(series.values.shape)}").encode()
+        )
+        for tensor in (series.values, series.observed):
+            told.update(tensor.contiguous().numpy().tobytes())
     settings = {name: value for name, value in asdict(training).items() if name not in FREE}
     return {"seed": seed, "data": told.hexdigest(), "training": settings}
 
@@ -178,7 +182,7 @@ def _resumed(run: Run, path: Path, of: Mapping[str, Any]) -> list[dict[str, floa
 
 def _step(
     run: Run,
-    data: Series,
+    data: Batch,
     training: Training,
     length: int,
     seed: int,
@@ -199,7 +203,7 @@ def _step(
         losses: list[tuple[Tensor, Tensor]] = []
         for part in range(training.accumulate):
             number = first + part
-            rows = _rows(len(data), training, seed, number).to(device)
+            rows = _rows(rows_of(data), training, seed, number).to(device)
             # Every worker draws the views of the joined batch and keeps its own: N workers see what one process sees.
             with _learned(run.method.view, seed, number, turn), run.method.only(phase):
                 drawn = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VIEWS, number, turn))
@@ -235,8 +239,8 @@ def _step(
     for number, batch in enumerate(told, start=first + 1):
         for seen in batch:
             run.method.after_step(replace(seen, moved=number == first + 1))
-        if number % training.batches(len(data)) == 0:
-            run.method.after_epoch(number // training.batches(len(data)))
+        if number % training.batches(rows_of(data)) == 0:
+            run.method.after_epoch(number // training.batches(rows_of(data)))
     return values, seen.embeddings
 
 
@@ -251,8 +255,9 @@ def _order(n: int, seed: int, epoch: int) -> Tensor:
     return torch.randperm(n, generator=randomness.generator(seed, randomness.ORDER, epoch))
 
 
-def _batch(data: Series, rows: Tensor) -> Batch:
-    return {STREAM: data.rows(rows)}
+def _batch(data: Batch, rows: Tensor) -> Batch:
+    """The same rows of every stream."""
+    return {name: series.rows(rows) for name, series in data.items()}
 
 
 def _learned(view: View, seed: int, *where: int) -> AbstractContextManager[None]:
@@ -276,7 +281,7 @@ def _average(run: Run, training: Training) -> None:
 
 
 @torch.no_grad()
-def _validate(run: Run, data: Series, training: Training, seed: int, world: World) -> float:
+def _validate(run: Run, data: Batch, training: Training, seed: int, world: World) -> float:
     """Loss of the phases that move the encoder on series kept aside: the same views every time, the last batch included, each series
     counted once."""
     learned = set(run.method.encoder.parameters())
@@ -285,7 +290,7 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
     run.method.eval()
     total = torch.zeros(())
     try:
-        for number, rows in enumerate(torch.arange(len(data)).split(training.batch_size)):
+        for number, rows in enumerate(torch.arange(rows_of(data)).split(training.batch_size)):
             views = run.method.view(_batch(data, rows), randomness.generator(seed, randomness.VALIDATION, number))
             sharing = (
                 world if len(rows) >= world.size else World()
@@ -294,7 +299,7 @@ def _validate(run: Run, data: Series, training: Training, seed: int, world: Worl
             for phase in phases:
                 embeddings = run.method.embed(phase.embedded(mine))
                 loss, _, _ = run.method.loss(phase, mine, embeddings, sharing.gather(len(rows)))
-                total += sharing.sum(loss).cpu() * len(rows) / len(data)
+                total += sharing.sum(loss).cpu() * len(rows) / rows_of(data)
     finally:
         run.method.encoder = encoder
         run.method.train()
@@ -318,8 +323,9 @@ def _optimizer(phase: Phase, training: Training) -> torch.optim.Optimizer:
     return torch.optim.AdamW(phase.parameters(), training.learning_rate, weight_decay=training.weight_decay, fused=True)
 
 
-def _place(data: Series, device: torch.device, kind: torch.dtype) -> Series:
-    return data.to(device).cast(torch.float64 if kind == torch.float64 else torch.float32)
+def _place(data: Series | Batch, device: torch.device, kind: torch.dtype) -> Batch:
+    wanted = torch.float64 if kind == torch.float64 else torch.float32
+    return {name: series.to(device).cast(wanted) for name, series in as_batch(data).items()}
 
 
 def device_of(name: str) -> torch.device:

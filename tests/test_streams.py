@@ -1,0 +1,288 @@
+"""Several streams at once: every view goes to the encoder of its stream, a batch is the same rows of all, and every law of one stream
+holds. Generated over every registered method that asks for several streams, beside a tiny one of this file."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from safetensors.torch import load_file, save_file
+from torch import Generator, Tensor, nn
+from torch.nn.functional import normalize
+
+from tsrep import plan, registry
+from tsrep.encoders.dilated import Dilated
+from tsrep.encoders.streams import Each, width
+from tsrep.errors import InputError
+from tsrep.method import DataShape, Method, Phase, StreamShape, Term
+from tsrep.pairs import Gather, Pairs
+from tsrep.series import Batch, Embedding, Series, as_batch, side_by_side
+from tsrep.training import Interrupted, Training, train
+
+ENCODER = Dilated(hidden=6, depth=2, features=8, dropout=0.0)
+STREAMS = ("wrist", "hip", "ankle")
+ROWS, CHANNELS, TIME = 14, 3, 20
+BAD_PAIRS = {"bad_pairs": {"warmup": 1, "beta_noisy": 0.3, "beta_faulty": 0.3}}
+ABSENT = ((1, "hip"), (4, "hip"), (4, "ankle"), (6, "wrist"))
+
+
+def batch_of(n: int = ROWS, seed: int = 0, alike: bool = True) -> dict[str, Series]:
+    """Three streams that see one hidden movement, ragged, some absent; alike: of the same channels and length."""
+    rng = np.random.default_rng(seed)
+    hidden = rng.standard_normal((n, CHANNELS, TIME))
+    made = {}
+    for place, name in enumerate(STREAMS):
+        values = hidden + 0.5 * rng.standard_normal(hidden.shape)
+        values[2, :, 15:] = np.nan
+        values[[row for row, stream in ABSENT if stream == name and row < n]] = np.nan
+        made[name] = Series.of(torch.from_numpy(values if alike else values[:, : 3 - place, : TIME - 2 * place]))
+    return {name: whole(series) for name, series in made.items()}
+
+
+def whole(series: Series) -> Series:
+    """With the extent of absent rows, as data is prepared."""
+    series.extent[~series.present] = True
+    return series
+
+
+def shape_of(batch: Batch) -> DataShape:
+    shapes = tuple(StreamShape(name, tuple("abc"[: s.channels]), s.length) for name, s in batch.items())
+    who = torch.arange(len(batch["wrist"])) // 4
+    return DataShape(len(who), shapes[0].channels, max(s.length for s in shapes), None, shapes, who)
+
+
+@dataclass(frozen=True)
+class Agree:
+    """Every stream attracts the next one at the same moment, where both are present."""
+
+    streams: tuple[str, ...]
+
+    def __call__(self, embeddings: Mapping[str, Embedding], gather: Gather) -> Iterator[Pairs]:
+        ways = list(zip(self.streams, self.streams[1:], strict=False))
+        for one, other in ways:
+            a, b = embeddings[one], embeddings[other]
+            left, right = normalize(a.pooled, dim=-1), gather(normalize(b.pooled, dim=-1))
+            here, there = a.series.present & b.series.present, gather(b.series.present & a.series.present)
+            first, total = gather.place(len(left))
+            own = torch.arange(first, first + len(left))
+            both = (here[:, None] & there).to(left.dtype)
+            itself = torch.zeros(len(left), total, dtype=left.dtype).scatter(1, own[:, None], 1.0)
+            yield Pairs(
+                score=left @ right.mT / 0.2,
+                attract=torch.where(here[:, None], itself, 1.0),
+                repel=(1.0 - itself) * both,
+                weight=here.to(left.dtype) / there.sum() / len(ways),
+                row=a.series.row,
+            )
+
+
+def every(batch: Batch, generator: Generator) -> dict[str, Series]:
+    return dict(batch)
+
+
+@dataclass(frozen=True)
+class Tiny:
+    """Streams agree. Nobody et al. 2020, arXiv:0000.00000."""
+
+    streams: ClassVar[int] = 2
+
+    def build(self, encoder: nn.Module, data: DataShape) -> Method:
+        names = tuple(s.name for s in data.streams)
+        head = nn.Linear(width(encoder, names[0]), 5)
+        if isinstance(encoder, Each):
+            head = Each({name: nn.Linear(width(encoder, name), 5) for name in names})
+        return Method("tiny", every, encoder, (Phase("agree", (encoder, head), {"agree": Term(Agree(names))}),), head)
+
+
+METHODS = ["tiny", *sorted(n for n, kind in registry.choices("methods").items() if getattr(kind, "streams", 1) > 1)]
+KINDS = ("shared", "each")
+
+
+def method_of(name: str, encoders: str, batch: Batch, seed: int = 0, mined: bool = False) -> Method:
+    config = Tiny() if name == "tiny" else registry.choice("methods", name)()
+    torch.manual_seed(seed)
+    made = {name: ENCODER.build(s.channels, s.length) for name, s in batch.items()}
+    method: Method = config.build(made["wrist"] if encoders == "shared" else Each(made), shape_of(batch))
+    if mined:
+        (miner,) = plan.make({"mining": BAD_PAIRS})[0].mining.values()
+        method = method.mined([miner], batch)
+    return method
+
+
+def contents(method: Method, kept: nn.Module) -> dict[str, Tensor]:
+    return {f"method.{k}": v for k, v in method.state_dict().items()} | {
+        f"kept.{k}": v for k, v in kept.state_dict().items()
+    }
+
+
+def assert_same_bits(mine: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> None:
+    assert mine.keys() == theirs.keys()
+    assert not [name for name in mine if not torch.equal(mine[name].nan_to_num(-9), theirs[name].nan_to_num(-9))]
+
+
+# --- embedding by stream ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoders", KINDS)
+def test_every_view_goes_to_the_encoder_and_head_of_its_stream(encoders: str) -> None:
+    """Also where views of one shape go through a part together, and where one is of another length."""
+    batch = batch_of(alike=encoders == "shared")
+    method = method_of("tiny", encoders, batch).double().eval()
+    views = {f"{name}/left": s for name, s in batch.items()} | {f"{name}/right": s for name, s in batch.items()}
+    views["hip"] = batch["hip"].steps(3, 11)
+    made = method.embed(views)
+    assert list(made) == list(views)
+    for name, view in views.items():
+        encoder, head = method.encoder, method.head
+        if encoders == "each":
+            encoder, head = encoder.of(name.split("/")[0]), head.of(name.split("/")[0])
+        torch.testing.assert_close(made[name].steps, encoder(view).steps)
+        torch.testing.assert_close(made[name].pooled, head(encoder(view).pooled))
+        assert made[name].series is view
+
+
+def test_views_of_one_part_and_shape_go_through_it_at_once() -> None:
+    batch, asked = batch_of(), []
+    method = method_of("tiny", "shared", batch).double()
+    method.encoder.register_forward_hook(lambda module, given, out: asked.append(len(given[0])))
+    method.embed({f"{name}/{side}": s for name, s in batch.items() for side in ("left", "right")})
+    assert asked == [6 * ROWS]
+
+
+def test_a_stream_without_a_part_is_named() -> None:
+    encoders = Each({"wrist": ENCODER.build(3, 20), "left.hip": ENCODER.build(2, 20)})
+    assert encoders.features == 8 and encoders.of("left.hip") is encoders.parts[1]
+    with pytest.raises(InputError, match=r"wrist, left\.hip, got 'wrst'; did you mean 'wrist'"):
+        encoders.of("wrst")
+    wider = Each({"wrist": ENCODER.build(3, 20), "hip": Dilated(hidden=4, depth=2, features=5).build(3, 20)})
+    assert width(wider, "hip") == 5
+    with pytest.raises(InputError, match="of one width"):
+        _ = wider.features
+
+
+def test_a_batch_has_the_same_rows_of_every_stream() -> None:
+    batch = batch_of()
+    assert as_batch(batch) is batch
+    with pytest.raises(ValueError, match="same rows of every stream"):
+        as_batch(batch | {"hip": batch["hip"].rows(slice(1, None))})
+    with pytest.raises(ValueError, match="no stream"):
+        as_batch({})
+
+
+def test_miners_are_shown_all_channels_side_by_side() -> None:
+    batch = batch_of(alike=False)
+    joined = side_by_side(batch)
+    assert joined.values.shape == (ROWS, 3 + 2 + 1, TIME)
+    assert torch.equal(joined.values[:, 3:5, :18], batch["hip"].values)
+    assert not joined.observed[:, 3:5, 18:].any() and not joined.observed[1, 3:5].any()
+    assert joined.extent.all()
+    assert side_by_side({"series": batch["hip"]}) is batch["hip"]
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+CASES = [(name, kind, mined) for name in METHODS for kind in KINDS for mined in (False, True)]
+
+
+@pytest.mark.parametrize(("name", "encoders", "mined"), CASES)
+def test_methods_of_several_streams_train_and_resume_bit_for_bit(
+    name: str, encoders: str, mined: bool, tmp_path: Path
+) -> None:
+    batch, held = (batch_of(n, seed, encoders == "shared") for n, seed in ((ROWS, 0), (7, 1)))
+    settings = Training(steps=9, batch_size=5, log_every=3, validate_every=4)
+    first = method_of(name, encoders, batch, mined=mined)
+    before = {key: value.clone() for key, value in first.state_dict().items()}
+    kept, history = train(first, batch, settings, seed=3, validation=held)
+    assert all(np.isfinite(value) for line in history for value in line.values())
+    still = [key for key, p in first.named_parameters() if p.requires_grad and torch.equal(p, before[key].to(p.dtype))]
+    assert not still, "parameters that nothing moves"
+    if mined:
+        assert any(bool((v != before[k]).any()) for k, v in first.state_dict().items() if k.endswith("total"))
+    asked = iter(range(1, 100))
+    with pytest.raises(Interrupted):
+        train(
+            method_of(name, encoders, batch, mined=mined),
+            batch,
+            settings,
+            seed=3,
+            validation=held,
+            directory=tmp_path,
+            stopping=lambda: next(asked) >= 4,
+        )
+    again = method_of(name, encoders, batch, seed=1, mined=mined)
+    resume = tmp_path / "checkpoint.safetensors"
+    theirs, line = train(again, batch, settings, seed=3, validation=held, resume=resume)
+    assert_same_bits(contents(again, theirs), contents(first, kept))
+    assert line == history
+
+
+def test_a_run_does_not_go_on_with_another_stream(tmp_path: Path) -> None:
+    batch = batch_of()
+    settings = Training(steps=2, batch_size=4, checkpoint_every=2)
+    train(method_of("tiny", "shared", batch), batch, settings, directory=tmp_path)
+    other = batch | {"ankle": batch["hip"]}
+    with pytest.raises(InputError, match="expected the data of the run"):
+        train(method_of("tiny", "shared", other), other, settings, resume=tmp_path / "checkpoint.safetensors")
+
+
+# --- workers ------------------------------------------------------------------------------------------------------
+
+
+def trained(name: str, encoders: str, mined: bool) -> dict[str, Tensor]:
+    batch = batch_of(13, alike=encoders == "shared")
+    held = batch_of(5, 1, encoders == "shared")
+    method = method_of(name, encoders, batch, mined=mined)
+    settings = Training(steps=5, batch_size=5, validate_every=2, precision="float64", log_every=1)
+    kept, history = train(method, batch, settings, validation=held)
+    losses = {k: torch.tensor([line.get(k, 0.0) for line in history]).double() for k in history[-1] if "loss" in k}
+    return {k: v.double().nan_to_num(-9.0) for k, v in contents(method, kept).items()} | losses
+
+
+def work(folder: Path, rank: int) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    found = {f"{'/'.join(map(str, case))}:{k}": v for case in CASES for k, v in trained(*case).items()}
+    save_file({k: v.contiguous() for k, v in found.items()}, folder / f"{rank}.safetensors")
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Tensor]]:
+    """What each of two workers found."""
+    folder = tmp_path_factory.mktemp("workers")
+    command, environment = [sys.executable, __file__, str(folder)], os.environ | {"OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen([*command, str(rank)], env=environment, stderr=subprocess.PIPE, text=True) for rank in (0, 1)
+    ]
+    try:
+        for worker in started:
+            said = worker.communicate(timeout=200)[1]
+            assert worker.returncode == 0, said
+    finally:
+        for worker in started:
+            worker.kill()
+    return [load_file(folder / f"{rank}.safetensors") for rank in (0, 1)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: "/".join(map(str, case)))
+def test_two_workers_end_with_the_weights_and_memories_of_one(
+    case: tuple[str, str, bool], workers: list[dict[str, Tensor]]
+) -> None:
+    alone = trained(*case)
+    begin = "/".join(map(str, case)) + ":"
+    for found in workers:
+        theirs = {key.removeprefix(begin): value for key, value in found.items() if key.startswith(begin)}
+        assert theirs.keys() == alone.keys()
+        assert max(float((theirs[key] - alone[key]).abs().max()) for key in alone) < 1e-8
+
+
+if __name__ == "__main__":
+    work(Path(sys.argv[1]), int(sys.argv[2]))
