@@ -33,6 +33,11 @@ class Engine:
     def __init__(self, model: tsrep.Model, settings: Settings) -> None:
         self.model, self.settings = model, settings
         self.name = settings.name or PurePath(settings.model).name
+        if model.streams:
+            raise tsrep.InputError(
+                f"expected a model of one stream to serve, this one knows {', '.join(model.streams)}: serve one of them, which "
+                "tsrep.load(...).of(stream).save(folder) makes a model of its own"
+            )
         # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
         self._reference = model.embed(model.check)
         self._proved = -FRESH

@@ -69,6 +69,7 @@ ROOMS = {
     "embedding_table": {"data.panel", "errors"},
     "plan": {"registry", "errors", "learning"},
     "card": {"plan", "registry"},
+    "streaming": {"data", "errors"},
 }
 """The law of house.md: series <- pairs <- losses <- method <- training; views, encoders, pairing and mining know series and pairs; data
 knows series; evaluation and plots know no model; methods know those."""
@@ -79,6 +80,7 @@ TOP = {
     "model",
     "suspects",
     "fitting",
+    "stream_fitting",
     "evaluating",
     "forecasting",
     "pictures",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
 
-from tsrep import plan, registry
+import tsrep
+from tsrep import fitting, plan, registry
 from tsrep.encoders.dilated import Dilated
 from tsrep.encoders.streams import Each, width
 from tsrep.errors import InputError
@@ -230,6 +231,157 @@ def test_a_run_does_not_go_on_with_another_stream(tmp_path: Path) -> None:
     other = batch | {"ankle": batch["hip"]}
     with pytest.raises(InputError, match="expected the data of the run"):
         train(method_of("tiny", "shared", other), other, settings, resume=tmp_path / "checkpoint.safetensors")
+
+
+# --- from data to a model -----------------------------------------------------------------------------------------
+
+
+def streams_of(alike: bool = True) -> tsrep.Streams:
+    """The batch as a user holds it: NaN where nothing was observed, classes and subjects."""
+    made = {}
+    for name, series in batch_of(alike=alike).items():
+        values = series.values.masked_fill(~series.observed, torch.nan).float().numpy()
+        made[name] = tsrep.Panel(values, rate=10.0, label=np.arange(ROWS) % 2, subject=np.arange(ROWS) // 4)
+    return tsrep.Streams(made)
+
+
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tiny method among those that a plan may name."""
+    known = registry.choices("methods")
+    rooms = {"methods": {**known, "tiny": Tiny}}
+    choices = registry.choices
+    monkeypatch.setattr(registry, "choices", lambda room: rooms.get(room) or choices(room))
+
+
+SMALL = {"name": "dilated", "hidden": 6, "depth": 2, "features": 8}
+SHORT = {"steps": 3, "batch_size": 5, "precision": "float32"}
+
+
+@pytest.mark.parametrize("encoders", KINDS)
+@pytest.mark.parametrize("name", METHODS)
+def test_what_is_learned_of_several_streams_saves_loads_and_embeds_any_of_them(
+    name: str, encoders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(monkeypatch)
+    data = streams_of(alike=encoders == "shared")
+    model = tsrep.fit(
+        data, method=name, encoder=SMALL, encoders=encoders, training=SHORT, mining=BAD_PAIRS, out=tmp_path / "run"
+    )
+    again = tsrep.load(tmp_path / "run")
+    assert again.plan == model.plan and list(again.streams) == list(STREAMS)
+    by_stream = again.embed_streams(data)
+    for stream, made in by_stream.items():
+        assert list(np.flatnonzero(np.isnan(made).any(axis=1))) == [row for row, s in ABSENT if s == stream]
+        here = data.present[stream]
+        np.testing.assert_array_equal(made, model.embed_streams(data)[stream])
+        one = again.of(stream)
+        np.testing.assert_allclose(one.embed(data[stream].rows(here)), made[here], atol=1e-6)
+    one.save(tmp_path / "one")
+    np.testing.assert_allclose(tsrep.load(tmp_path / "one").embed(data["ankle"].rows(here)), made[here], atol=1e-6)
+    whole = again.embed(data)
+    assert whole.shape == (ROWS, model.features) and np.isfinite(whole).all()
+    two = again.embed(tsrep.Streams({s: data[s].rows([0, 3, 5]) for s in ("ankle", "wrist")}))
+    stacked = [by_stream[s][[0, 3, 5]] for s in ("wrist", "hip", "ankle")]
+    if encoders == "shared":
+        np.testing.assert_allclose(two, (stacked[0] + stacked[2]) / 2, atol=1e-6)
+    else:
+        np.testing.assert_allclose(two, np.concatenate([stacked[0], 0 * stacked[1], stacked[2]], axis=1), atol=1e-6)
+        np.testing.assert_array_equal(whole[4, 8:], 0)
+    text = (tmp_path / "run" / "README.md").read_text()
+    assert all(f"Stream `{stream}`" in text for stream in STREAMS)
+    assert tsrep.untrained(again, 1).embed(data).shape == whole.shape
+
+
+def test_one_encoder_may_be_of_another_kind(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    registered(monkeypatch)
+    data = streams_of(alike=False)
+    words = {"hip": {"name": "causal", "hidden": 4, "depth": 2, "features": 5}, "ankle": "dilated"}
+    model = tsrep.fit(data, method="tiny", encoder=SMALL, encoders=words, training=SHORT)
+    assert model.features == 8 + 5 + plan.make({"encoder": "dilated"})[0].encoder.features
+    model.save(tmp_path / "m")
+    np.testing.assert_array_equal(tsrep.load(tmp_path / "m").embed(data), model.embed(data))
+    assert plan.make(plan.to_dict(model.plan))[0] == model.plan
+    made, _ = plan.make(
+        {"method": "tiny"}, ["encoders.hip=causal", "encoders.hip.depth=3", "data.streams=[hip, wrist]"]
+    )
+    assert type(made.encoders["hip"]).__name__ == "Causal" and made.encoders["hip"].depth == 3
+    assert made.data.streams == ("hip", "wrist")
+
+
+def test_a_method_of_one_stream_learns_from_the_rows_of_all() -> None:
+    data = streams_of()
+    model = tsrep.fit(data, method="simclr", encoder=SMALL, training=SHORT, mining=BAD_PAIRS)
+    made, _ = plan.make({"method": "simclr", "encoder": SMALL, "data": {"streams": "all"}})
+    prepared = tsrep.prepare(data, made)
+    assert prepared.train.values.shape == (3 * ROWS - len(ABSENT), CHANNELS, TIME) and prepared.train.present.all()
+    assert prepared.shape.rows == len(prepared.train) == len(prepared.shape.subject)
+    assert torch.equal(prepared.shape.subject[:5], torch.tensor([0, 0, 0, 0, 1]))
+    assert len(model.suspects.table()) == len(prepared.train)
+    assert model.embed(data).shape == (ROWS, 8)
+
+
+def test_scaling_is_of_each_stream_and_of_the_training_part_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch)
+    data = streams_of()
+    made, _ = plan.make(
+        {"method": "tiny", "encoder": SMALL, "data": {"streams": "all"}, "training": {"validation": 0.3}}
+    )
+    prepared = tsrep.prepare(data, made)
+    rows = len(prepared.train["hip"])
+    assert rows + len(prepared.validation["hip"]) == ROWS and prepared.shape.streams[1].name == "hip"
+    for series in prepared.train.values():
+        torch.testing.assert_close(series.values[series.observed].mean(), torch.tensor(0.0), atol=1e-5, rtol=0)
+        assert bool(series.extent[~series.present].all())
+    seen = prepared.shape.subject
+    assert seen.dtype == torch.int64 and int(seen.max()) + 1 == len(seen.unique()) < 4
+
+
+WRONG = [
+    ({"method": "tiny"}, "expected at least 2 streams for the method 'tiny', got one stream"),
+    ({"method": "tiny", "data": {"streams": ["hip"]}}, "expected at least 2 streams for the method 'tiny', got 1"),
+    ({"method": "tiny", "data": {"streams": ["hip", "wirst"]}}, "no stream 'wirst' in the data; did you mean 'wrist'"),
+    ({"method": "simclr", "encoders": "each", "data": {"streams": "all"}}, "expected encoders=shared for 'simclr'"),
+    ({"method": "simclr", "encoders": "each"}, "expected several streams for encoders=each"),
+    ({"method": "tiny", "encoders": "some"}, "expected encoders to be shared or each"),
+    ({"method": "tiny", "encoders": {"hop": "causal"}, "data": {"streams": "all"}}, "no stream 'hop' in the data"),
+    ({"method": "tiny", "data": {"streams": "all"}}, "expected streams of the same channels for one shared encoder"),
+    ({"method": "tiny", "data": {"steps": 20}}, "expected several streams .data.streams. to align"),
+    ({"method": "tiny", "data": {"stream": "hip", "streams": "all"}}, "expected data.stream for one stream or"),
+    ({"method": "tiny", "data": {"streams": "all", "align": "place"}}, "plan key 'data.align'"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), WRONG)
+def test_what_cannot_be_learned_from_several_streams_is_said_before_any_work(
+    content: dict[str, Any], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(monkeypatch)
+    data = streams_of(alike=False)
+
+    def begun() -> None:
+        made, _ = plan.make(content | {"encoder": SMALL})
+        given: Any = data if made.data.streams else data["wrist"].rows([0, 1, 2])
+        tsrep.prepare(fitting.source(made.data, given)[0], made)
+
+    with pytest.raises(InputError, match=said):
+        begun()
+
+
+def test_a_model_says_which_streams_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch)
+    data = streams_of()
+    model = tsrep.fit(data, method="tiny", encoder=SMALL, training=SHORT)
+    with pytest.raises(InputError, match="no stream 'hop' in this model; did you mean 'hip'"):
+        model.embed({"hop": data["hip"].rows([0])})
+    with pytest.raises(InputError, match=r"1 of 2 rows hold no observed value in any stream \(rows 1\)"):
+        model.embed({"hip": data["hip"].rows([0, 1])})
+    with pytest.raises(InputError, match="column stream"):
+        model.embed(data["hip"].values)
+    with pytest.raises(InputError, match="use embed_streams"):
+        model.embed(data, "steps")
+    steps = model.embed_streams({"hip": data["hip"].rows([0, 2])}, "steps")["hip"]
+    assert steps.shape == (2, 8, TIME)
+    assert model.embed(data, "rich").shape == (ROWS, 32)
 
 
 # --- workers ------------------------------------------------------------------------------------------------------

@@ -68,7 +68,12 @@ _PUBLIC = {
     "Panel": "data.panel",
     "as_panel": "data.readers",
     "windows": "data.windows",
+    "Streams": "data.streams",
+    "as_streams": "data.readers",
+    "together": "data.alignment",
+    "StreamShape": "method",
     "load_dataset": "data.catalogue:load",
+    "load_streams": "data.catalogue",
     "fingerprint": "data.fingerprint",
     "InputError": "errors",
 }
@@ -83,10 +88,14 @@ if TYPE_CHECKING:
     from tsrep import plan as _plan
     from tsrep import reporting as _reporting
     from tsrep.data import catalogue as _data_catalogue
+    from tsrep.data.alignment import together as together
+    from tsrep.data.catalogue import load_streams as load_streams
     from tsrep.data.fingerprint import fingerprint as fingerprint
     from tsrep.data.panel import Panel as Panel
     from tsrep.data.readers import as_panel as as_panel
+    from tsrep.data.readers import as_streams as as_streams
     from tsrep.data.splits import stratified_fraction as stratified_fraction
+    from tsrep.data.streams import Streams as Streams
     from tsrep.data.windows import windows as windows
     from tsrep.distributed import World as World
     from tsrep.encoding import one_pass as one_pass
@@ -121,6 +130,7 @@ if TYPE_CHECKING:
     from tsrep.method import DataShape as DataShape
     from tsrep.method import Method as Method
     from tsrep.method import Phase as Phase
+    from tsrep.method import StreamShape as StreamShape
     from tsrep.method import Term as Term
     from tsrep.model import Model as Model
     from tsrep.model import load as load

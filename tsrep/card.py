@@ -22,18 +22,20 @@ def write(
     """Markdown: what the model is, data, method with its source, results with spread, limits, versions, how to load."""
     method, encoder = registry.name_of("methods", plan.method), registry.name_of("encoders", plan.encoder)
     rate = f"{data['rate']:g} Hz" if data["rate"] else "unknown rate"
+    shape = "{stream: (n, channel, time)} of any of its streams" if data.get("streams") else "(n, channel, time)"
     parts = [
         f"# {method} on {data['name'] or 'data from memory'}",
         f"A `{encoder}` encoder trained without labels by `{method}`: a window of {len(data['channels'])} channels in, "
         f"{features} numbers out.",
-        '```python\nimport tsrep\n\nmodel = tsrep.load("PATH OF THIS FOLDER")\nZ = model.embed(X)  # (n, channel, time) -> '
+        '```python\nimport tsrep\n\nmodel = tsrep.load("PATH OF THIS FOLDER")\nZ = model.embed(X)  # '
+        f"{shape} -> "
         f"(n, {features}) float32\n```",
         "## Data",
         _list(
             {
                 "Name": data["name"] or "given from memory",
                 "Windows": f"{data['rows']} of up to {data['length']} steps, {rate}",
-                "Channels": ", ".join(data["channels"]),
+                **_channels(data),
                 "Labels (unused in training)": ", ".join(data["classes"][:20]) or "none",
                 "Licence": data["licence"] or "not stated",
                 "Fingerprint": f"`{data['fingerprint'][:16]}`",
@@ -56,6 +58,17 @@ def write(
         "<details><summary>Plan</summary>\n\n```yaml\n" + plans.to_yaml(plan) + "```\n</details>",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _channels(data: Mapping[str, Any]) -> dict[str, str]:
+    streams = data.get("streams") or {}
+    if not streams:
+        return {"Channels": ", ".join(data["channels"])}
+    return {
+        f"Stream `{name}`": f"{', '.join(s['channels'])}; up to {s['length']} steps"
+        + (f" at {s['rate']:g} Hz" if s["rate"] else "")
+        for name, s in streams.items()
+    }
 
 
 def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:

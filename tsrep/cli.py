@@ -95,9 +95,12 @@ def embed(
     data: Annotated[str, typer.Argument(help="Data set, or file: .csv, .parquet, .ts, .npz, .npy.")],
     out: Annotated[Path, typer.Option(help="Where the embeddings go: .parquet, .csv or .npy.")],
     pool: Annotated[str | None, typer.Option(help="max, mean, last or rich; the encoder's own by default.")] = None,
-    stream: Annotated[str | None, typer.Option(help="Which stream of a file that holds several.")] = None,
+    stream: Annotated[
+        str | None, typer.Option(help="Which stream of data that holds several; all that the model knows.")
+    ] = None,
 ) -> None:
     """Embed windows: one line for each, with its label and subject where they are known."""
+    from tsrep.data.panel import Panel
     from tsrep.embedding_table import write
     from tsrep.fitting import source
     from tsrep.model import load
@@ -109,8 +112,15 @@ def embed(
             "expected one embedding for each window, pool 'steps' gives many; use model.embed(X, pool='steps')"
         )
     loaded = load(model)
-    panel, _ = source(DataPlan(name=data, stream=stream))
-    write_to(panel, loaded.embed(panel, pool))
+    if loaded.streams and stream is not None:
+        loaded = loaded.of(stream)
+    given, _ = source(DataPlan(name=data, stream=stream, streams="all" if loaded.streams else None))
+    if isinstance(given, Panel):
+        panel, embeddings = given, loaded.embed(given, pool)
+    else:  # whichever of its streams the data has
+        chosen = given.choose([name for name in given if name in loaded.streams] or None)
+        panel, embeddings = chosen.first, loaded.embed(chosen, pool)
+    write_to(panel, embeddings)
     say(f"{len(panel)} embeddings of {loaded.features} numbers in [bold]{out}[/]")
 
 

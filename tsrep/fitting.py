@@ -6,7 +6,7 @@ import inspect
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,28 +14,31 @@ import numpy as np
 import torch
 
 from tsrep import plan as plans
-from tsrep import randomness, registry
+from tsrep import randomness, registry, stream_fitting
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
-from tsrep.data.readers import as_panel
+from tsrep.data.readers import as_panel, as_streams
 from tsrep.data.scaling import Scaler
 from tsrep.data.splits import by_rows, by_subject
+from tsrep.data.streams import Streams
 from tsrep.data.windows import windows
 from tsrep.distributed import World
 from tsrep.errors import InputError, nearest
 from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
-from tsrep.model import Described, Model, inputs_to_keep, load
+from tsrep.model import Described, Model, encoder_for, inputs_to_keep, load
 from tsrep.observers import Observer
 from tsrep.origin import Origin, numbered
 from tsrep.pairs import Alone
 from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
-from tsrep.series import STREAM, Series
+from tsrep.series import Batch, Series, as_batch
+from tsrep.stream_fitting import coded, needs, wanted
+from tsrep.streaming import Stream
 from tsrep.suspects import suspects
 from tsrep.training import device_of, train
 
@@ -50,6 +53,8 @@ def fit(
     encoder: Any = "dilated",
     mining: Any = None,
     training: Any = None,
+    data: Mapping[str, Any] | None = None,
+    encoders: Any = "shared",
     seed: int = 0,
     window: int | None = None,
     hop: int | None = None,
@@ -62,12 +67,14 @@ def fit(
     """Learn an encoder from windows without labels.
 
     X:         (n, channel, time) array, NaN = missing; a list of (channel, time) arrays; a sktime panel; a long DataFrame; a Panel; a
-               file; or the name of a data set of the catalogue, whose training part is taken.
+               file; or the name of a data set of the catalogue, whose training part is taken. Several streams: {stream: any of these}.
     method:    a name (`tsrep methods`), {"name": ..., its settings}, or a configuration such as `tsrep.methods.ts2vec.TS2Vec()`.
     encoder:   likewise: "dilated", "causal", "patch", "tsai(InceptionTimePlus)", ...
     mining:    what changes the pairs of the method: "bad_pairs", a configuration, or several with their settings, in this order:
                {"bad_pairs": {}, "hard_negatives": {"beta": 0.5}}.
     training:  settings of `tsrep.Training`, for instance {"epochs": 20, "learning_rate": 1e-3}.
+    data:      further settings of the data, for instance {"streams": "all", "align": "position", "steps": 50}.
+    encoders:  of several streams: "shared", "each", or {stream: encoder}.
     seed:      same data, settings, seed and machine: same bits.
     window:    steps of a window, for long series; hop: steps between windows (default: window).
     out:       folder of the run, with checkpoints and in the end the model. None: nothing is written.
@@ -79,7 +86,12 @@ def fit(
     Raises InputError for data or settings that cannot be used, before anything is written.
     """
     content: dict[str, Any] = {"method": method, "encoder": encoder, "training": training, "seed": seed}
-    content["data"] = {"name": str(X) if isinstance(X, str | Path) else None, "window": window, "hop": hop}
+    content["data"] = {"name": str(X) if isinstance(X, str | Path) else None, "window": window, "hop": hop} | dict(
+        data or {}
+    )
+    if isinstance(X, Mapping) and not hasattr(X, "columns"):  # a table is no mapping of streams
+        content["data"].setdefault("streams", "all")
+    content["encoders"] = encoders
     content |= {"out": None if out is None else str(out), "workers": workers}
     content["mining"] = {} if mining is None else mining
     content["observers"] = {} if observers is None else observers
@@ -89,6 +101,8 @@ def fit(
 
 def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = False) -> Model:
     """Carry out a plan, here or on a cluster. X: the data, where the plan names none."""
+    if needs(plan) > 1 and plan.data.streams is None and plan.data.stream is None:
+        plan = replace(plan, data=replace(plan.data, streams="all"))
     panel, licence = source(plan.data, X)
     prepared = prepare(panel, plan, licence)
     rehearse(plan, prepared)
@@ -109,7 +123,7 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
     return finish(model, folder, watching)
 
 
-def observers_of(plan: Plan, panel: Panel) -> list[Observer]:
+def observers_of(plan: Plan, panel: Panel | Streams) -> list[Observer]:
     """The observers that a plan names, ready to watch."""
     kinds = {name: plugin("observers", name) for name in plan.observers}
     for name, kind in kinds.items():
@@ -134,43 +148,46 @@ def finish(model: Model, folder: Path | None, observers: Sequence[Observer]) -> 
 class Prepared:
     """Data that is ready for the loop, and what the model will say of it."""
 
-    train: Series
-    validation: Series | None
+    train: Series | Batch
+    validation: Series | Batch | None
     scaler: Scaler
     shape: DataShape
     described: Described
     check: np.ndarray
     origin: Origin
+    streams: Mapping[str, Stream] = field(default_factory=dict)
 
 
-def source(data: DataPlan, X: Any = None) -> tuple[Panel, str | None]:
-    """The panel that a plan names or that was given, and its licence where that is known."""
+def source(data: DataPlan, X: Any = None) -> tuple[Panel | Streams, str | None]:
+    """The panel that a plan names or that was given, or the streams, and its licence where that is known."""
     if data.name is None:
         if X is None:
             raise InputError(
                 "expected data: give X, or name a data set or file in the plan (data.name); `tsrep datasets` lists them"
             )
-        return as_panel(X, stream=data.stream), None
+        return as_streams(X, wanted(data)) if data.streams else as_panel(X, stream=data.stream), None
     if data.name in catalogue.names() or not Path(data.name).suffix:
+        if data.streams:
+            several = catalogue.load_streams(data.name, wanted(data))
+            return several.train, several.entry.licence
         name = data.name if data.stream is None else f"{data.name}:{data.stream}"
         dataset = catalogue.load(name)
         return dataset.train, dataset.entry.licence
-    return as_panel(data.name, stream=data.stream), None
+    return as_streams(data.name, wanted(data)) if data.streams else as_panel(data.name, stream=data.stream), None
 
 
-def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
+def prepare(panel: Panel | Streams, plan: Plan, licence: str | None = None) -> Prepared:
     """Cut, split off the validation part, fit the scaling on the rest. Raises InputError for data that cannot be learned from."""
+    stream_fitting.check(plan, registry.name_of("methods", plan.method), panel if isinstance(panel, Streams) else None)
+    if isinstance(panel, Streams):
+        return _prepare_streams(panel, plan, licence)
     cut = windowed(panel, plan.data)
     if len(cut) < 2:
         raise InputError(
             "expected at least two windows to contrast, got one; set data.window to cut a long series into windows"
         )
     train, held = _hold_out(numbered(cut), plan.training.validation, plan.seed)
-    if held is not None and min(len(train), len(held)) < 2:
-        raise InputError(
-            f"expected at least two windows on each side of the validation split, got {len(train)} and {len(held)}: one alone has "
-            "nothing to contrast with; change training.validation or cut more windows"
-        )
+    _enough(len(train), None if held is None else len(held))
     scaler = Scaler.fit(train) if plan.data.normalise else Scaler.identity(train.values.shape[1])
     kept, alone = train.channels, plan.data.independent
     series = _series(train, scaler, alone)
@@ -178,7 +195,9 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
         train=series,
         validation=None if held is None else _series(held, scaler, alone),
         scaler=scaler,
-        shape=DataShape(len(series), inputs(kept, alone), train.length, train.rate),
+        shape=DataShape(
+            len(series), inputs(kept, alone), train.length, train.rate, subject=None if alone else coded(train.subject)
+        ),
         described=Described(
             name=plan.data.name,
             channels=kept,
@@ -194,12 +213,54 @@ def prepare(panel: Panel, plan: Plan, licence: str | None = None) -> Prepared:
     )
 
 
+def _prepare_streams(streams: Streams, plan: Plan, licence: str | None) -> Prepared:
+    cut = stream_fitting.cut(streams, plan.data, LONGEST)
+    if cut.count < 2:
+        raise InputError(
+            "expected at least two windows to contrast, got one; set data.window to cut long series into windows"
+        )
+    kept, aside = _hold_out(stream_fitting.outline(cut), plan.training.validation, plan.seed)
+    train, held = cut.rows(kept.label), None if aside is None else cut.rows(aside.label)
+    _enough(train.count, None if held is None else held.count)
+    known = stream_fitting.parts(train, plan)
+    first = next(iter(known.values()))
+    told: dict[str, Any] = {"scaler": first.scaler, "check": first.check, "streams": known}
+    told["described"] = stream_fitting.described(train, plan, licence)
+    shape, whole = stream_fitting.shape(train), numbered(cut.first).rows(kept.label)
+    if stream_fitting.needs(plan) > 1:
+        aside_batch = None if held is None else stream_fitting.batch(held, known)
+        origin = Origin.of(whole, False)
+        return Prepared(
+            train=stream_fitting.batch(train, known), validation=aside_batch, shape=shape, origin=origin, **told
+        )
+    series, rows = stream_fitting.pooled(train, known)
+    who = None if shape.subject is None else shape.subject[torch.from_numpy(rows)]
+    return Prepared(
+        train=series,
+        validation=None if held is None else stream_fitting.pooled(held, known)[0],
+        shape=replace(shape, rows=len(series), streams=(), subject=who),
+        origin=Origin.of(whole.rows(rows), False),
+        **told,
+    )
+
+
+def _enough(train: int, held: int | None) -> None:
+    if held is not None and min(train, held) < 2:
+        raise InputError(
+            f"expected at least two windows on each side of the validation split, got {train} and {held}: one alone has "
+            "nothing to contrast with; change training.validation or cut more windows"
+        )
+
+
 def rehearse(plan: Plan, prepared: Prepared) -> None:
     """Build the method, draw views of two series and show them to the miners, so that whatever refuses the data or the method's
     pairs refuses before anything is written."""
     method = mined(plan, prepared)
+    batch = as_batch(prepared.train)
+    most = torch.stack([series.present for series in batch.values()]).sum(0).argsort(descending=True, stable=True)[:2]
     views = method.view(
-        {STREAM: prepared.train.rows(slice(2))}, randomness.generator(plan.seed, randomness.VIEWS, 0, 0)
+        {name: series.rows(most) for name, series in batch.items()},
+        randomness.generator(plan.seed, randomness.VIEWS, 0, 0),
     )
     if plan.mining:
         with torch.no_grad(), randomness.seeded(plan.seed, randomness.DROPOUT, 0):
@@ -210,7 +271,7 @@ def rehearse(plan: Plan, prepared: Prepared) -> None:
 def build(plan: Plan, shape: DataShape) -> Method:
     """The method of a plan with fresh weights, which follow from the seed."""
     with randomness.seeded(plan.seed, randomness.WEIGHTS):
-        encoder = plan.encoder.build(len(shape.channels), shape.length)
+        encoder = encoder_for(plan, shape)
         method: Method = plan.method.build(encoder, shape)
     return method
 
@@ -257,7 +318,15 @@ def learn(
         method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None
     )
     return Model(
-        encoder, plan, prepared.scaler, prepared.described, prepared.check, history, view=learned, suspects=found
+        encoder,
+        plan,
+        prepared.scaler,
+        prepared.described,
+        prepared.check,
+        history,
+        view=learned,
+        suspects=found,
+        streams=prepared.streams,
     )
 
 
@@ -354,7 +423,7 @@ def _alike(plan: Plan, folder: Path) -> None:
     if not (folder / "plan.yaml").is_file():
         return
     before = plans.read(folder / "plan.yaml")[0]
-    for section in ("method", "encoder", "mining"):
+    for section in ("method", "encoder", "encoders", "mining"):
         was, now = getattr(before, section), getattr(plan, section)
         if was != now:
             raise InputError(

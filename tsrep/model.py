@@ -6,6 +6,7 @@ import hashlib
 import json
 import platform
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -15,16 +16,19 @@ import torch
 from torch import nn
 
 from tsrep import card, checkpoint, plan, randomness, registry, suspects
+from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
-from tsrep.data.readers import as_panel
+from tsrep.data.readers import as_panel, as_streams
 from tsrep.data.scaling import Scaler
-from tsrep.errors import InputError
-from tsrep.method import DataShape
+from tsrep.encoders.streams import Each, width
+from tsrep.errors import InputError, nearest
+from tsrep.method import DataShape, StreamShape
 from tsrep.plan import Plan
 from tsrep.readouts import READOUTS
-from tsrep.series import Series
+from tsrep.series import Series, part_of
+from tsrep.streaming import Fuse, Stream, fused
 from tsrep.suspects import Suspects
 
 CHUNK = 32
@@ -71,6 +75,8 @@ class Model:
     results: lines of evaluation, shown by the card.
     view:    the learned view it was trained with, to look at; None where the method learns none. Embedding does without it.
     suspects: what bad-pair mining found in training, to look at; None where nothing was mined.
+    streams: what it knows of each stream, where it was trained on several; `scaler` and `check` are then those of the first. `of` gives
+             the model of one.
     """
 
     encoder: nn.Module
@@ -82,6 +88,7 @@ class Model:
     results: list[dict[str, Any]] = field(default_factory=list)
     view: nn.Module | None = None
     suspects: Suspects | None = None
+    streams: Mapping[str, Stream] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
@@ -90,7 +97,10 @@ class Model:
 
     @property
     def features(self) -> int:
-        """Width of an embedding; where channels are independent, of the embeddings of all channels one after another."""
+        """Width of an embedding; where channels are independent, of the embeddings of all channels one after another; of several
+        streams as `embed` joins them."""
+        if self.streams and self._fuse == "concat":
+            return sum(self._widths.values())
         return cast(int, self.encoder.features) * self._apart
 
     @property
@@ -98,8 +108,64 @@ class Model:
         """Series that the encoder sees for each one of the data."""
         return len(set(self.data.channels) - set(CALENDAR)) if self.plan.data.independent else 1
 
-    def embed(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> np.ndarray:
+    @property
+    def _widths(self) -> dict[str, int]:
+        return {name: width(self.encoder, name) for name in self.streams}
+
+    @property
+    def _fuse(self) -> Fuse:
+        return "mean" if self.plan.encoders == "shared" else "concat"
+
+    def of(self, stream: str) -> Model:
+        """The model of one stream of several: it embeds, is saved and served as any other."""
+        if stream not in self.streams:
+            raise InputError(f"no stream '{stream}' in this model; {nearest(stream, list(self.streams))}")
+        known, encoders = self.streams[stream], self.plan.encoders
+        data = replace(self.plan.data, stream=stream, streams=None, align="time", steps=None)
+        own = encoders.get(stream, self.plan.encoder) if isinstance(encoders, dict) else self.plan.encoder
+        encoder = part_of(self.encoder, stream)
+        # A shared encoder was built for the longest of the streams, and is built again when the model is loaded.
+        length = known.length if isinstance(self.encoder, Each) else self.data.length
+        return Model(
+            encoder,
+            replace(self.plan, data=data, encoder=own, encoders="shared", mining={}),
+            known.scaler,
+            replace(self.data, channels=known.channels, rate=known.rate, length=length),
+            known.check[~np.isnan(known.check).all(axis=(1, 2))],
+            self.history,
+        )
+
+    def embed_streams(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> dict[str, np.ndarray]:
+        """Embeddings of each stream by itself: {stream: (n, feature)}, NaN where a row lacks it. X: as in `embed`."""
+        if not self.streams:
+            raise InputError("expected a model of several streams, this one knows one: use embed")
+        given = as_streams(X)
+        unknown = [name for name in given if name not in self.streams]
+        if unknown:
+            raise InputError(f"no stream '{unknown[0]}' in this model; {nearest(unknown[0], list(self.streams))}")
+        made, steps = {}, self.plan.data.steps
+        for name in (name for name in self.streams if name in given):
+            here = given.present[name]
+            panel = given[name].rows(here)
+            if steps is not None and panel.length != steps and len(panel):
+                panel = resampled(panel, steps)
+            found = (
+                self.of(name).embed(panel, pool, batch_size=batch_size)
+                if len(panel)
+                else np.zeros((0, self._widths[name]))
+            )
+            made[name] = np.full((len(here), *found.shape[1:]), np.nan, np.float32)
+            made[name][here] = found
+        return made
+
+    def embed(
+        self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK, fuse: Fuse | None = None
+    ) -> np.ndarray:
         """Embeddings of windows, float32.
+
+        A model of several streams takes any of them, {stream: X} or `Streams` (resampled as the plan says, `data.steps`), and gives one
+        embedding for each row, of those of the streams that the row has (`fuse`: "mean" over them, the default of a shared encoder, or
+        "concat", (n, Σ features) with zeros for absent ones, the default of encoders of their own).
 
         X:    whatever `tsrep.fit` takes, with the channels that the model was trained on. NaN is missing.
         pool: None, the encoder's own pooling: (n, feature). max, mean or last over the steps: (n, feature).
@@ -110,6 +176,16 @@ class Model:
         known = (None, "steps", *READOUTS)
         if pool not in known:
             raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
+        if self.streams:
+            if pool == "steps":
+                raise InputError(
+                    "expected one embedding for each row of several streams, pool 'steps' gives many; use embed_streams"
+                )
+            by_stream = self.embed_streams(X, pool, batch_size=batch_size)
+            scale = 4 if pool == "rich" else 1
+            return fused(by_stream, {name: scale * w for name, w in self._widths.items()}, fuse or self._fuse)
+        if fuse is not None:
+            raise InputError(f"expected a model of several streams to fuse them by '{fuse}', this one knows one")
         return self._embed(self.scaled(X), pool, batch_size)
 
     def scaled(self, X: Any) -> np.ndarray:
@@ -193,20 +269,34 @@ class Model:
             checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
         if self.suspects is not None:
             self.suspects.save(folder / suspects.NAME)
-        described = asdict(self.data) | {"scaler": self.scaler.to_dict(), "format": FORMAT, "versions": versions()}
+        described: dict[str, Any] = asdict(self.data) | {
+            "scaler": self.scaler.to_dict(),
+            "format": FORMAT,
+            "versions": versions(),
+        }
         described["weights"] = _sha256(folder / "weights.safetensors")
         described["view"] = None if self.view is None else _sha256(folder / VIEW)
+        tensors = {"inputs": torch.from_numpy(self.check)}
+        if self.streams:
+            described["streams"] = {name: known.to_dict() for name, known in self.streams.items()}
+            tensors = {f"inputs/{name}": torch.from_numpy(known.check) for name, known in self.streams.items()}
         (folder / "data.json").write_text(json.dumps(described, indent=1))
-        made = self._embed(self.scaler.transform(self.check), None, CHUNK)
-        tensors = {"inputs": torch.from_numpy(self.check), "embeddings": torch.from_numpy(made)}
+        tensors["embeddings"] = torch.from_numpy(self._proof())
         checkpoint.save(folder / "check.safetensors", tensors, {"format": FORMAT})
         (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.history))
         (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.results))
         (folder / "README.md").write_text(self.card())
 
+    def _proof(self) -> np.ndarray:
+        """Embeddings of the stored inputs, of several streams as `embed` joins them."""
+        if not self.streams:
+            return self._embed(self.scaler.transform(self.check), None, CHUNK)
+        return self.embed({name: Panel(known.check, known.channels) for name, known in self.streams.items()})
+
     def card(self) -> str:
         """The model's card in Markdown: data, method with its source, results with spread, limits, versions, how to load."""
-        return card.write(self.plan, asdict(self.data), self.features, self.history, self.results, versions())
+        told = asdict(self.data) | {"streams": {name: known.to_dict() for name, known in self.streams.items()}}
+        return card.write(self.plan, told, self.features, self.history, self.results, versions())
 
 
 def load(path: str | Path) -> Model:
@@ -231,13 +321,20 @@ def load(path: str | Path) -> Model:
         content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
         data = plan.checked(
             Described,
-            {k: v for k, v in content.items() if k not in ("scaler", "format", "versions", "weights", "view")},
+            {
+                k: v
+                for k, v in content.items()
+                if k not in ("scaler", "format", "versions", "weights", "view", "streams")
+            },
             "data.json",
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
+    stored, _ = checkpoint.load(folder / "check.safetensors")
+    streams = _streams(held, stored, folder)
+    shape = _shape(made, data, streams)
     with randomness.seeded(made.seed, randomness.WEIGHTS):
-        encoder = made.encoder.build(len(inputs(data.channels, made.data.independent)), data.length)
+        encoder = encoder_for(made, shape)
     weights, _ = checkpoint.load(folder / "weights.safetensors")
     try:
         encoder.load_state_dict(weights)
@@ -245,11 +342,10 @@ def load(path: str | Path) -> Model:
         raise InputError(
             f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
         ) from error
-    view = _view(made, data, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
+    view = _view(made, shape, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
     if held.get("view") != (None if view is None else _sha256(folder / VIEW)):
         raise InputError(f"expected the learned view that was saved with the model in {path}, got another or none")
-    stored, _ = checkpoint.load(folder / "check.safetensors")
-    if set(stored) != {"inputs", "embeddings"}:
+    if set(stored) != {"embeddings", *([f"inputs/{name}" for name in streams] or ["inputs"])}:
         raise InputError(
             f"expected inputs and embeddings in {folder / 'check.safetensors'}, got {', '.join(sorted(stored))}"
         )
@@ -258,11 +354,12 @@ def load(path: str | Path) -> Model:
         made,
         scaler,
         data,
-        stored["inputs"].numpy(),
+        next(iter(streams.values())).check if streams else stored["inputs"].numpy(),
         _lines(folder / "history.jsonl"),
         _lines(folder / "results.jsonl"),
         view,
         suspects.load(folder / suspects.NAME) if (folder / suspects.NAME).is_file() else None,
+        streams,
     )
     _prove(model, stored["embeddings"].numpy(), path)
     # What the stored inputs are too short to reach is told by the file itself.
@@ -276,8 +373,7 @@ def load(path: str | Path) -> Model:
 def untrained(model: Model, seed: int) -> Model:
     """The same model with random weights that never saw data: the baseline beside every learned number."""
     with randomness.seeded(seed, randomness.WEIGHTS):
-        seen = inputs(model.data.channels, model.plan.data.independent)
-        encoder = model.plan.encoder.build(len(seen), model.data.length)
+        encoder = encoder_for(model.plan, _shape(model.plan, model.data, model.streams))
     return replace(model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None)
 
 
@@ -300,7 +396,7 @@ def versions() -> dict[str, str]:
 
 
 def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
-    made = model.embed(model.check)
+    made = model._proof() if model.streams else model.embed(model.check)
     if made.shape != expected.shape:
         raise InputError(
             f"expected embeddings of shape {expected.shape} from the model in {path}, got {made.shape}: it is damaged"
@@ -313,9 +409,37 @@ def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
         )
 
 
-def _view(made: Plan, data: Described, encoder: nn.Module, path: Path) -> nn.Module:
+def encoder_for(plan: Plan, shape: DataShape) -> nn.Module:
+    """The encoder of a plan with weights of the random state that is: one, or one for each stream."""
+    if plan.encoders == "shared" or not shape.streams:
+        encoder: nn.Module = plan.encoder.build(len(shape.channels), shape.length)
+        return encoder
+    own = plan.encoders if isinstance(plan.encoders, dict) else {}
+    return Each({s.name: own.get(s.name, plan.encoder).build(len(s.channels), s.length) for s in shape.streams})
+
+
+def _shape(made: Plan, data: Described, streams: Mapping[str, Stream]) -> DataShape:
+    """What the method knew of the data, as far as it is kept."""
+    if not streams:
+        return DataShape(data.rows, inputs(data.channels, made.data.independent), data.length, data.rate)
+    shapes = tuple(StreamShape(name, s.channels, s.length, s.rate) for name, s in streams.items())
+    return DataShape(data.rows, shapes[0].channels, data.length, data.rate, shapes)
+
+
+def _streams(held: Mapping[str, Any], stored: Mapping[str, torch.Tensor], folder: Path) -> dict[str, Stream]:
+    try:
+        return {
+            name: Stream.from_dict(known, stored[f"inputs/{name}"].numpy())
+            for name, known in held.get("streams", {}).items()
+        }
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"expected a description of each stream in {folder / 'data.json'}, it is damaged: {error}"
+        ) from error
+
+
+def _view(made: Plan, shape: DataShape, encoder: nn.Module, path: Path) -> nn.Module:
     """The learned view of the plan's method, with the weights it was saved with."""
-    shape = DataShape(data.rows, inputs(data.channels, made.data.independent), data.length, data.rate)
     with randomness.seeded(made.seed, randomness.WEIGHTS):
         view = made.method.build(encoder, shape).view
     weights, _ = checkpoint.load(path)

@@ -94,6 +94,8 @@ def of_suspects(model: Model, suspects: Suspects) -> dict[str, Figure]:
     run was shorter than an epoch."""
     from tsrep.plots.bad_pairs import bad_pairs
 
+    first = next(iter(model.streams.values()), None)  # whose views are kept
+    channels = inputs(model.data.channels, model.plan.data.independent) if first is None else first.channels
     remembered = {term: found for term, found in suspects.found.items() if found.epochs}
     if not remembered:
         return {}
@@ -109,7 +111,7 @@ def of_suspects(model: Model, suspects: Suspects) -> dict[str, Figure]:
         names,
         suspects.views,
         suspects.start,
-        channels=inputs(model.data.channels, model.plan.data.independent),
+        channels=channels,
         rate=model.data.rate,
         title=f"{_title(model)}: what the positive pairs lost",
     )

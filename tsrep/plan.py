@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt
 
@@ -22,17 +22,24 @@ class DataPlan:
     """What to learn from.
 
     name:      a data set of the catalogue (`tsrep datasets`), or a file: .csv, .parquet, .ts, .npz, .npy. None: data from memory.
-    stream:    which stream, where the data has several.
+    stream:    which stream, where the data has several and one is learned from.
+    streams:   which streams are learned from together, or "all" of them. None: one stream.
+    align:     how windows of several streams are cut together: by time (timestamps, else rates), or by relative position.
+    steps:     resample each window of each of several streams to so many steps. None: as many as its rate gives.
     channels:  which channels, in this order. None: all.
     calendar:  add the calendar of the clock as seven channels: minute, hour, day of week, day, day of year, month, week.
     independent: every channel is a series of its own, all of them embedded by one encoder of one channel.
-    window:    steps of a window; longer series become several windows. None: whole series, those over 3000 steps in equal parts.
+    window:    steps of a window, of several streams those of the first; longer series become several windows. None: whole series, those
+               over 3000 steps in equal parts.
     hop:       steps from one window to the next. None: the window's length.
     normalise: scale every channel to mean 0 and deviation 1 of the training part.
     """
 
     name: str | None = None
     stream: str | None = None
+    streams: tuple[str, ...] | Literal["all"] | None = None
+    align: Literal["time", "position"] = "time"
+    steps: Annotated[int, Gt(1)] | None = None
     channels: tuple[str, ...] | None = None
     calendar: bool = False
     independent: bool = False
@@ -49,6 +56,8 @@ class Plan:
     method:    how to learn, see `tsrep methods`.
     mining:    what changes the pairs of the method, in this order, with settings: {bad_pairs: {}, hard_negatives: {beta: 0.5}}.
     encoder:   what learns.
+    encoders:  of several streams: "shared", one encoder for all; "each", one for each; or {skeleton: {name: causal}}, one for each, of
+               these streams of a kind of their own.
     training:  how long and how fast.
     seed:      of weights, order, views and dropout.
     out:       folder of the run: checkpoints while it trains, the model afterwards. None: memory alone.
@@ -64,6 +73,7 @@ class Plan:
     out: str | None = None
     workers: Annotated[int, Ge(0)] = 0
     mining: dict[str, Any] = field(default_factory=dict)
+    encoders: Any = "shared"
     observers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -72,6 +82,9 @@ ROOMS = {"method": ("methods", "ts2vec"), "encoder": ("encoders", "dilated")}
 
 NAMED = ("mining", "observers")
 """Sections that hold several parts by name, each with its settings."""
+
+ENCODERS = ("shared", "each")
+"""What `encoders` may say in one word."""
 
 _short = reprlib.Repr()  # of what was given: a file may hold anything
 _short.maxlevel, _short.maxstring, _short.maxother = 2, 120, 120
@@ -120,6 +133,10 @@ def to_dict(plan: Plan) -> dict[str, Any]:
     content = dataclasses.asdict(plan)
     for section, (room, _) in ROOMS.items():
         content[section] = {"name": registry.name_of(room, getattr(plan, section)), **content[section]}
+    if isinstance(plan.encoders, Mapping):
+        content["encoders"] = {
+            s: {"name": registry.name_of("encoders", e)} | _settings(e) for s, e in plan.encoders.items()
+        }
     plain: dict[str, Any] = _plain(content)
     return plain
 
@@ -209,6 +226,10 @@ def schema() -> dict[str, Any]:
         },
         "observers": {"type": "object", "additionalProperties": {"type": "object"}, "default": {}},
     }
+    properties["encoders"] = {
+        "anyOf": [{"enum": list(ENCODERS)}, {"type": "object", "additionalProperties": properties["encoder"]}],
+        "default": "shared",
+    }
     properties["data"] = {"anyOf": [{"type": "string"}, properties["data"]]}
     for name in properties:
         properties[name]["description"] = texts[name]
@@ -261,6 +282,13 @@ def _override(given: Given, text: str) -> None:
     if key in ROOMS:  # another choice: what was said of the former one goes with it
         for former in [k for k in given if k.startswith(key + ".")]:
             del given[former]
+    if key.startswith("encoders."):
+        _, stream, *rest = key.split(".")
+        held = given.get("encoders", ({}, ""))[0]
+        held = dict(held) if isinstance(held, Mapping) else {}
+        before = _spoken(held.get(stream, {}))
+        held[stream] = {**before, ".".join(rest): parsed} if rest else parsed
+        key, parsed = "encoders", held
     if key.startswith(tuple(f"{section}." for section in NAMED)):
         section, name, *rest = key.split(".")
         held = given.get(section, ({}, ""))[0]
@@ -296,6 +324,17 @@ def _build(given: Given) -> Plan:
     built["data"] = checked(DataPlan, sections["data"], "data")
     if "mining" in single:
         single["mining"] = _miners(single["mining"])
+    if "encoders" in single:
+        single["encoders"] = _encoders(single["encoders"])
+    data = built["data"]
+    if data.stream is not None and data.streams is not None:
+        raise InputError(
+            f"expected data.stream for one stream or data.streams for several, got {data.stream} and {data.streams}"
+        )
+    if data.streams is None and (data.steps is not None or data.align != "time"):
+        raise InputError(
+            "expected several streams (data.streams) to align or resample, got data.align or data.steps for one"
+        )
     made: Plan = checked(Plan, built | single, "")
     return made
 
@@ -316,6 +355,36 @@ def _by_name(value: Any) -> Any:
 
 def _settings(value: Any) -> dict[str, Any]:
     return {f.name: getattr(value, f.name) for f in fields(value)}
+
+
+def _spoken(value: Any) -> dict[str, Any]:
+    """name and settings of an encoder, of its name, a mapping or a configuration."""
+    if isinstance(value, str):
+        return registry.spoken("encoders", value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {"name": registry.name_of("encoders", value), **_settings(value)}
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"expected an encoder's name, or a mapping with its name and settings, got {_short.repr(value)}"
+        )
+    return dict(value)
+
+
+def _encoders(content: Any) -> str | dict[str, Any]:
+    """A word, or stream -> configuration."""
+    if isinstance(content, str) and content in ENCODERS:
+        return content
+    if not isinstance(content, Mapping) or not content:
+        raise InputError(
+            f"expected encoders to be {' or '.join(ENCODERS)}, or encoders by stream such as {{skeleton: causal}}, "
+            f"got {_short.repr(content)}"
+        )
+    made = {}
+    for stream, value in content.items():
+        settings = _spoken(value)
+        kind = registry.choice("encoders", str(settings.pop("name", ROOMS["encoder"][1])))
+        made[str(stream)] = checked(kind, settings, f"encoders.{stream}")
+    return made
 
 
 def _miners(content: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tsrep.errors import InputError
 from tsrep.method import Method, Phase, Term
 from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, Found, Memory
 from tsrep.origin import Origin
-from tsrep.series import STREAM, Series
+from tsrep.series import Batch, Series, as_batch, stream_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,8 @@ class Suspects:
     found: phase and term -> what its memory holds of the n training windows.
     rows:  (k,) of the windows with the least and then the greatest mean loss in the first term that weighs, flagged or not; none where
            nothing was mined yet, for which of them is the worst is luck then.
-    views: "series" and the names of its two views -> (k, channel, time) as the encoder is given them, NaN where nothing is observed.
+    views: of the first stream "series" and the names of its two views -> (k, channel, time) as the encoder is given them, NaN where
+           nothing is observed.
     start: name -> (k,) step of the window at which the view begins.
     origin: where each of the n training windows comes from, or None where that is not known.
     """
@@ -132,7 +133,7 @@ def bad_pairs(method: Method) -> dict[str, Found]:
     return {f"{phase.name}/{name}": memory.found() for phase, name, memory in _memories(method)}
 
 
-def suspects(method: Method, data: Series, seed: int, origin: Origin | None = None) -> Suspects | None:
+def suspects(method: Method, data: Series | Batch, seed: int, origin: Origin | None = None) -> Suspects | None:
     """What bad-pair mining found in training on data, with views drawn anew; None where no term was mined by it."""
     found = bad_pairs(method)
     if not found:
@@ -149,9 +150,13 @@ def suspects(method: Method, data: Series, seed: int, origin: Origin | None = No
     # Data lies on the processor in float32, the method where and how it was trained.
     weights = next(method.encoder.parameters())
     with torch.no_grad(), randomness.seeded(seed, randomness.LEARNED):
-        batch = data.rows(rows).to(weights.device).cast(weights.dtype)
-        drawn = method.view({STREAM: batch}, randomness.generator(seed, randomness.VIEWS))
-    shown = {"series": batch} | dict(list(phase.embedded(drawn).items())[:2])
+        batch = {
+            name: series.rows(rows).to(weights.device).cast(weights.dtype) for name, series in as_batch(data).items()
+        }
+        drawn = method.view(batch, randomness.generator(seed, randomness.VIEWS))
+    stream, series = next(iter(batch.items()))
+    views = {name: v for name, v in phase.embedded(drawn).items() if len(batch) == 1 or stream_of(name) == stream}
+    shown = {"series": series} | dict(list(views.items())[:2])
     return Suspects(
         found=found,
         rows=rows.numpy(),

@@ -107,22 +107,32 @@ def test_the_sides_of_a_long_series_follow_each_other(name: str, tsrep_data: Pat
 
 @pytest.mark.parametrize("name", ["UTD-MHAD", "Berkeley-MHAD", "PTE"])
 def test_row_i_of_every_stream_is_the_same_recording(name: str, tsrep_data: Path) -> None:
-    streams = list(load_streams(name).values())
-    assert len(streams) >= 2
-    for other in streams[1:]:
-        for side in ("train", "test"):
-            one, two = getattr(streams[0], side), getattr(other, side)
-            np.testing.assert_array_equal(one.recording, two.recording)
-            np.testing.assert_array_equal(one.label, two.label)
+    data = load_streams(name)
+    for side in (data.train, data.test, *([] if data.validation is None else [data.validation])):
+        first, *others = side.values()
+        assert others
+        for other in others:
+            np.testing.assert_array_equal(first.recording, other.recording)
+            np.testing.assert_array_equal(first.label, other.label)
+    chosen = list(data.train)[::-1][:2]
+    some = load_streams(name, chosen, subjects=[data.train.subject[0]])
+    assert list(some.train) == chosen and set(some.test.subject) == {data.train.subject[0]}
+    assert not set(some.train.subject) & set(some.test.subject)
+
+
+def test_utd_validates_on_a_subject_of_its_training_half(tsrep_data: Path) -> None:
+    data = load_streams("UTD-MHAD")
+    sides = [sorted(set(side.subject)) for side in (data.train, data.validation, data.test)]
+    assert sides == [[1, 3, 5], [7], [2, 4, 6, 8]]
 
 
 def test_the_six_accelerometers_show_gravity_and_the_hand_that_waves(tsrep_data: Path) -> None:
     streams = load_streams("Berkeley-MHAD")
     moves = {}
-    for name, data in streams.items():
-        g = np.linalg.norm(data.train.values, axis=1)
+    for name, train in streams.train.items():
+        g = np.linalg.norm(train.values, axis=1)
         assert 0.5 < np.nanmedian(g) < 1.3
-        waving = data.train.values[data.train.label == "waving right hand"]
+        waving = train.values[train.label == "waving right hand"]
         moves[name] = float(np.nanmedian(np.nanstd(waving, axis=2)))
     assert max(moves, key=moves.__getitem__) == "right_wrist"
 

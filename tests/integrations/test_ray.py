@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import tsrep
+from tsrep import registry
 
 pytest.importorskip("ray.train")
 psutil = pytest.importorskip("psutil")
@@ -96,6 +97,21 @@ def test_two_workers_end_with_the_weights_of_one_process(
     np.testing.assert_allclose(*losses, rtol=1e-5)
     assert "loss" in said, "the driver shows the progress of the workers"
     assert "windows/s" in said
+
+
+SEVERAL = [name for name, kind in registry.choices("methods").items() if getattr(kind, "streams", 1) > 1]
+
+
+@pytest.mark.parametrize("name", sorted(SEVERAL) or ["simclr"])
+def test_two_workers_learn_from_several_streams_what_one_process_does(name: str, X: np.ndarray, cluster: None) -> None:
+    noise = np.random.default_rng(1).standard_normal((2, *X.shape)).astype(np.float32)
+    hip = X + noise[1]
+    hip[5] = np.nan
+    data = {"wrist": X + noise[0], "hip": hip}
+    alone, many = (fit(data, name, workers=workers, training=TRAINING | {"steps": 6}) for workers in (0, 2))
+    assert apart(alone, tsrep.untrained(alone, seed=0)) > 1e-3, "weights that did not move prove nothing"
+    assert apart(alone, many) < 1e-6
+    np.testing.assert_allclose(many.embed(data), alone.embed(data), atol=1e-5)
 
 
 def test_a_killed_worker_is_replaced_and_nothing_is_lost(X: np.ndarray, cluster: None, tmp_path: Path) -> None:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from tsrep.data import archive, bodies, bundled, recordings, wearable
-from tsrep.data.entry import Dataset, Entry
+from tsrep.data.entry import Dataset, Entry, StreamSet
 from tsrep.data.panel import join
 from tsrep.data.splits import by_subject
+from tsrep.data.streams import Streams
 from tsrep.errors import InputError, nearest
 
 _ENTRIES: dict[str, Entry] = {
@@ -63,9 +64,23 @@ def load(name: str, subjects: Sequence[Any] | None = None) -> Dataset:
     return Dataset(name, train, test, about, validation)
 
 
-def load_streams(name: str) -> dict[str, Dataset]:
-    """All streams of a set, {stream: Dataset}; row i is the same recording in each."""
+def load_streams(
+    name: str, streams: Sequence[str] | None = None, *, subjects: Sequence[Any] | None = None
+) -> StreamSet:
+    """Several streams of a data set at once: train, test and perhaps validation, of which row i is the same recording in each.
+
+    streams:  which, in this order; None: all. subjects: who is tested, as in `load`.
+    """
     about = entry(name)
     if not about.streams:
         raise InputError(f"'{name}' has one stream: use load('{name}')")
-    return {s.name: load(f"{about.name}:{s.name}") for s in about.streams}
+    wanted = [s.name for s in about.streams] if streams is None else list(streams)
+    sets = {stream: load(f"{about.name}:{stream}", subjects) for stream in wanted}
+    held = {stream: made.validation for stream, made in sets.items() if made.validation is not None}
+    return StreamSet(
+        about.name,
+        Streams({stream: made.train for stream, made in sets.items()}),
+        Streams({stream: made.test for stream, made in sets.items()}),
+        about,
+        Streams(held) if held else None,
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from tsrep.data.panel import Panel
+from tsrep.data.streams import Streams
 from tsrep.errors import InputError
 
 VARIABLE = "TSREP_DATA"
@@ -121,6 +122,17 @@ class Dataset:
     test: Panel
     entry: Entry
     validation: Panel | None = None
+
+
+@dataclass(frozen=True)
+class StreamSet:
+    """A data set of the catalogue with several of its streams, loaded."""
+
+    name: str
+    train: Streams
+    test: Streams
+    entry: Entry
+    validation: Streams | None = None
 
 
 def arrays(path: Path) -> dict[str, np.ndarray]:

@@ -67,6 +67,11 @@ class Panel:
         return int(self.values.shape[2])
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of the values."""
+        return int(self.values.nbytes)
+
+    @property
     def lengths(self) -> np.ndarray:
         """(n,) int64: steps of each series up to the last observed one, which counts; 0 where nothing was observed."""
         return last_observed(self.values)

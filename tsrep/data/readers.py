@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tsrep.data.layout import check, column, numbers, padded
+from tsrep.data.layout import check, check_finite, column, numbers, padded
 from tsrep.data.panel import Panel
 from tsrep.data.sktime_panel import from_frames, from_multiindex, from_nested, is_nested
+from tsrep.data.streams import Streams
 from tsrep.data.table import from_long, streams_of
 from tsrep.data.ts_file import read_ts
 from tsrep.errors import InputError, nearest
@@ -79,7 +80,29 @@ def as_panel(
     return check(replace(panel, **changes) if changes else panel)
 
 
-def read_streams(X: pd.DataFrame | str | Path, **options: Any) -> dict[str, Panel]:
+def as_streams(X: Any, names: Sequence[str] | None = None) -> Streams:
+    """Several streams of the same recordings, of whatever a user holds.
+
+    X:     {stream: anything `as_panel` takes, an absent row all NaN}; a long table with a column stream, or a file of one; or Streams.
+    names: which streams, in this order; None: all. Rows that have none of them are left out.
+    """
+    if isinstance(X, Streams):
+        return X.choose(names)
+    if not isinstance(X, Mapping):
+        return read_streams(X).choose(names)
+    made = {}
+    for name, given in X.items():
+        panel = _bare(_open(given)) if isinstance(given, str | Path) else _bare(given)
+        if 0 in panel.values.shape:
+            raise InputError(
+                f"expected at least one series, channel and step in stream '{name}', got shape {panel.values.shape}: empty data"
+            )
+        check_finite(panel)
+        made[name] = panel
+    return Streams(made).choose(names)
+
+
+def read_streams(X: pd.DataFrame | str | Path, **options: Any) -> Streams:
     """The streams of a long table or of a file that holds one: {stream: Panel}, row i the same id in all.
 
     A stream that an id lacks has no observed value there. Options: label, subject, channels and step_labels, as in
@@ -88,7 +111,7 @@ def read_streams(X: pd.DataFrame | str | Path, **options: Any) -> dict[str, Pane
     frame = _open(X) if isinstance(X, str | Path) else X
     if not isinstance(frame, pd.DataFrame):
         raise InputError(f"expected a long table (DataFrame, .csv or .parquet) with a column stream, got {_kind(X)}")
-    return streams_of(frame, **options)
+    return Streams(streams_of(frame, **options))
 
 
 def to_npz(panel: Panel, path: str | Path) -> None:

@@ -41,30 +41,30 @@ def windows(panel: Panel, length: int, hop: int | None = None, keep_short: bool 
         chosen &= (begins == 0) | (begins - hop + length < steps[:, None])
     row, column = np.nonzero(chosen)
     begin = begins[column]
-    some = _cut(panel.values, length, row, begin)
+    some = cut(panel.values, length, row, begin)
     kept = ~np.isnan(some).all(axis=(1, 2))
     made = None
     if panel.step_label is not None:
-        made = _majority(_cut(panel.step_label, length, row, begin, fill=-1), len(panel.classes))
+        made = majority(cut(panel.step_label, length, row, begin, fill=-1), len(panel.classes))
         kept &= made >= 0
     if not kept.any():
         raise InputError(f"no window of {length} steps is left: nothing was observed or labelled in any of {len(kept)}")
     row, begin = row[kept], begin[kept]
-    label = np.array(panel.classes)[made[kept]] if made is not None else _take(panel.label, row)
+    label = np.array(panel.classes)[made[kept]] if made is not None else take(panel.label, row)
     return replace(
         panel,
         values=some if kept.all() else some[kept],
         label=label,
-        subject=_take(panel.subject, row),
+        subject=take(panel.subject, row),
         recording=row if panel.recording is None else panel.recording[row],
         start=panel.start[row] + begin,
-        timestamps=None if panel.timestamps is None else _cut(panel.timestamps, length, row, begin, np.nan),
+        timestamps=None if panel.timestamps is None else cut(panel.timestamps, length, row, begin, np.nan),
         step_label=None,
         classes=(),
     )
 
 
-def _cut(array: np.ndarray, length: int, row: np.ndarray, begin: np.ndarray, fill: float = np.nan) -> np.ndarray:
+def cut(array: np.ndarray, length: int, row: np.ndarray, begin: np.ndarray, fill: float = np.nan) -> np.ndarray:
     """(n, ..., time) -> (m, ..., length): windows that begin at these steps of these rows, `fill` beyond the end."""
     short = int((begin + length).max()) - array.shape[-1]
     if short > 0:
@@ -73,7 +73,7 @@ def _cut(array: np.ndarray, length: int, row: np.ndarray, begin: np.ndarray, fil
     return np.asarray(np.moveaxis(view, -2, 1)[row, begin])
 
 
-def _majority(labels: np.ndarray, classes: int) -> np.ndarray:
+def majority(labels: np.ndarray, classes: int) -> np.ndarray:
     """(m, length) class indices, -1 for none -> (m,) the most frequent class (the lowest of equals), -1 for none."""
     m = len(labels)
     count = np.zeros((m, classes + 1), np.int64)
@@ -82,5 +82,5 @@ def _majority(labels: np.ndarray, classes: int) -> np.ndarray:
     return np.where(count[:, 1:].any(axis=1), best, -1)
 
 
-def _take(array: np.ndarray | None, row: np.ndarray) -> np.ndarray | None:
+def take(array: np.ndarray | None, row: np.ndarray) -> np.ndarray | None:
     return None if array is None else array[row]

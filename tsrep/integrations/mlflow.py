@@ -55,13 +55,18 @@ class MLflow(tsrep.Observer):
     def __init__(
         self,
         plan: tsrep.Plan,
-        panel: tsrep.Panel,
+        panel: tsrep.Panel | tsrep.Streams,
         *,
         experiment: str = "tsrep",
         register: str | None = None,
         alias: str = "champion",
         run_name: str | None = None,
     ) -> None:
+        if register is not None and isinstance(panel, tsrep.Streams):
+            raise tsrep.InputError(
+                f"expected a model of one stream to register as '{register}', got several ({', '.join(panel)}): track the run without "
+                "registering it, and register model.of(stream)"
+            )
         self.plan, self.panel = plan, panel
         self.experiment, self.register, self.alias, self.run_name = experiment, register, alias, run_name
         self.run_id: str | None = None
@@ -116,7 +121,11 @@ class MLflow(tsrep.Observer):
             if model.suspects is not None:
                 store.client.log_text(run_id, model.suspects.table().to_csv(index=False), "bad_pairs.csv")
             with quiet():
-                model_id = mlflow_model.log(store.client, run_id, model)
+                if model.streams:  # no signature of MLflow holds arrays of several shapes: the folder alone
+                    with tempfile.TemporaryDirectory(prefix="tsrep-mlflow-") as beside:
+                        store.client.log_artifacts(run_id, str(model.save(Path(beside) / "model")), "model")
+                else:
+                    model_id = mlflow_model.log(store.client, run_id, model)
                 if self.register is not None:
                     mlflow_model.register(store.client, run_id, model_id, self.register, self.alias, model.card())
                 store.client.set_terminated(run_id, "FINISHED")
@@ -174,7 +183,12 @@ class MLflow(tsrep.Observer):
         for begin in range(0, len(params), PARAMS):
             store.client.log_batch(run_id, params=params[begin : begin + PARAMS])
         store.client.log_dict(run_id, content, "plan.yaml")
-        profile = json.dumps(dict(zip(("series", "channels", "steps"), self.panel.values.shape, strict=True)))
+        panels = dict(self.panel) if isinstance(self.panel, tsrep.Streams) else {"": self.panel}
+        sizes = {
+            name: dict(zip(("series", "channels", "steps"), panel.values.shape, strict=True))
+            for name, panel in panels.items()
+        }
+        profile = json.dumps(sizes.get("", sizes))
         # MLflow keeps 36 characters of a digest, the tag has all of them.
         entry = Dataset(data[:500], mark[:32], "code", '{"tags": {}}', profile=profile)
         store.client.log_inputs(run_id, [DatasetInput(entry, [InputTag("mlflow.data.context", "training")])])

@@ -27,7 +27,12 @@ log = logging.getLogger("tsrep")
 
 
 def launch(
-    plan: tsrep.Plan, panel: tsrep.Panel, *, licence: str | None = None, progress: bool = False, resume: bool = False
+    plan: tsrep.Plan,
+    panel: tsrep.Panel | tsrep.Streams,
+    *,
+    licence: str | None = None,
+    progress: bool = False,
+    resume: bool = False,
 ) -> tsrep.Model:
     """Train on `plan.workers` processes of a Ray cluster and return the model.
 
@@ -40,7 +45,7 @@ def launch(
     checkpoint; what a worker raised, as it was; RuntimeError when workers were lost more than RESTARTS times.
     """
     _check(plan, resume)
-    with ray_cluster.settings(), ray_cluster.cluster(panel.values.nbytes) as ray:
+    with ray_cluster.settings(), ray_cluster.cluster(panel.nbytes) as ray:
         have = int(ray.cluster_resources().get("CPU", 0))
         if plan.workers > have:
             raise tsrep.InputError(

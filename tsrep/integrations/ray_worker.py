@@ -125,7 +125,7 @@ def work(config: dict[str, Any]) -> None:
         raise
 
 
-def _train(job: Job, panel: tsrep.Panel, world: tsrep.World, reporter: Reporter) -> None:
+def _train(job: Job, panel: tsrep.Panel | tsrep.Streams, world: tsrep.World, reporter: Reporter) -> None:
     import ray.train
 
     prepared = tsrep.prepare(panel, job.plan, job.licence)
