@@ -21,6 +21,7 @@ from tsrep.training import train
 SMALL: Mapping[str, Mapping[str, Any]] = {
     "simclr": {"projection": 8},
     "autotcl": {"hidden": 6, "features": 4, "segments": 5},
+    "moco": {"projection": 8},
     "autotcl without segments": {"name": "autotcl", "hidden": 6, "features": 4, "local": 0.0},
 }
 METHODS = sorted({*registry.choices("methods"), *SMALL})
