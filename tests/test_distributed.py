@@ -44,9 +44,16 @@ MINED: dict[str, tuple[str, dict[str, dict[str, Any]]]] = {
     "simclr+mixing": ("simclr", {"mixing": {"warmup": 0, "hardest": 3, "between": 4, "toward": 2}}),
     "simclr+soft": ("simclr", {"soft": {}}),
     "ts2vec+soft": ("ts2vec", {"soft": {}}),
+    "halp+bad_pairs": ("halp", {"bad_pairs": {"warmup": 1, "beta_noisy": 0.3, "beta_faulty": 0.3}}),
     "simclr+temperatures": ("simclr", {"temperatures": {"rate": 0.1}}),
 }
-CASES = [(method, batch) for method in METHODS for batch in BATCHES] + [(name, "ragged") for name in MINED]
+REMEMBERING = {
+    # A queue that is full after two steps, prototypes after four. No gradient comes from the keys of other workers.
+    "moco": {"name": "moco", "projection": 8, "queue": 5},
+    "halp": {"name": "halp", "projection": 8, "queue": 5, "positives": 6, "every": 1},
+}
+CASES = [(method, batch) for method in REMEMBERING for batch in BATCHES]
+CASES += [(method, batch) for method in METHODS for batch in BATCHES] + [(name, "ragged") for name in MINED]
 CHANNELS, TIME = 3, 21
 LEARNING = {
     "steps": 5,
@@ -71,7 +78,8 @@ def made(n: int, ragged: bool) -> Series:
 def method_of(name: str, data: Series | None = None) -> Any:
     """data: what its miners, if it has any, are to know."""
     host, mining = MINED.get(name, (name, {}))
-    plan, _ = tsrep.make_plan({"method": METHODS[host], "encoder": ENCODER, "training": LEARNING, "mining": mining})
+    known = {**METHODS, **REMEMBERING}
+    plan, _ = tsrep.make_plan({"method": known[host], "encoder": ENCODER, "training": LEARNING, "mining": mining})
     method = build(plan, DataShape(16, tuple("abc"), TIME))
     return (method if data is None else method.mined(plan.mining.values(), data)).double()
 
@@ -94,15 +102,19 @@ class Deaf:
 def gradients(
     name: str, batch: str, world: tsrep.World, spoil: Callable[[Gather], Gather] = lambda g: g
 ) -> dict[str, Tensor]:
-    """Summed loss and gradients of one step of all phases; the views are drawn for the joined batch and dealt out."""
+    """Summed loss and gradients of one step of all phases, the fourth where a method remembers; the views are drawn for the joined
+    batch and dealt out."""
     n, ragged = BATCHES[batch]
     method = method_of(name, made(n, ragged) if name in MINED else None)
     total = torch.zeros((), dtype=torch.float64)
     for phase in method.phases:
         with method.only(phase):
-            joined = method.view({STREAM: made(n, ragged)}, torch.Generator().manual_seed(1))
-            mine = {side: view.rows(world.share(n)) for side, view in joined.items()}
-            loss, _, _ = method.loss(phase, mine, method.embed(phase.embedded(mine)), spoil(world.gather(n)))
+            for seed in (2, 3, 4, 1) if MINED.get(name, (name,))[0] in REMEMBERING else (1,):
+                joined = method.view({STREAM: made(n, ragged)}, torch.Generator().manual_seed(seed))
+                mine = {side: view.rows(world.share(n)) for side, view in joined.items()}
+                loss, _, step = method.loss(phase, mine, method.embed(phase.embedded(mine)), spoil(world.gather(n)))
+                if seed != 1:
+                    method.after_step(step)
         loss.backward()
         world.sum_gradients(phase.parameters())
         total += world.sum(loss)
@@ -132,7 +144,9 @@ def trained(
         if key != "step"
     }
     remembered = {
-        f"remembered/{k}": v.double().nan_to_num(-9.0) for k, v in method.named_buffers() if k.startswith("parts")
+        f"remembered/{k}": v.double().nan_to_num(-9.0)
+        for k, v in method.state_dict().items()
+        if k.startswith(("parts", "slow"))
     }
     losses = {k: v for k, v in lines.items() if k.startswith(("loss", "validation"))}
     return dict(encoder.state_dict()) | remembered | losses
@@ -179,7 +193,7 @@ def everything(world: tsrep.World, folder: Path) -> dict[str, Tensor]:
     for name in METHODS:
         found[f"{name}/deaf"] = gradients(name, "uneven", world, Deaf)
         found[f"{name}/trained"] = trained(name)
-    for name in MINED:
+    for name in (*MINED, *REMEMBERING):
         found[f"{name}/trained"] = trained(name)
     found["gathered"], found["summed"] = gathered(world), summed(world)
     kept = folder / f"stopped{world.size}"
@@ -260,7 +274,7 @@ def test_a_gather_without_gradient_is_found_out(name: str, size: int, found: Fou
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", [*METHODS, *MINED])
+@pytest.mark.parametrize("name", [*METHODS, *MINED, *REMEMBERING])
 def test_a_run_of_many_workers_ends_with_the_weights_of_one_process(name: str, size: int, found: Found) -> None:
     alone = trained(name)
     moved = apart(
@@ -278,6 +292,14 @@ def test_miners_have_a_say_in_these_runs(name: str) -> None:
     assert max(float((mined[key] - plain[key]).abs().max()) for key in plain) > 1e-3
     kept = [value for key, value in mined.items() if key.startswith("remembered/") and value.numel() > 1]
     assert not kept or any(len(value.unique()) > 2 for value in kept) or "mixing" in name
+
+
+def test_queue_and_prototypes_have_a_say_in_these_runs() -> None:
+    """And so their equality says something."""
+    moco, halp = trained("moco"), trained("halp")
+    assert int(moco["remembered/parts.0.entered"]) == 5 * LEARNING["batch_size"]
+    assert halp["remembered/parts.0.centres"].any() and float(halp["remembered/parts.0.kept"]) > 0
+    assert max(float((moco[key] - halp[key]).abs().max()) for key in moco if key.startswith("remembered/slow")) > 1e-6
 
 
 def start_of(name: str) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "simclr": {"projection": 8},
     "autotcl": {"hidden": 6, "features": 4, "segments": 5},
     "moco": {"projection": 8},
+    "halp": {"projection": 8, "positives": 5, "prototypes": 3, "queue": 3, "every": 1},
     "autotcl without segments": {"name": "autotcl", "hidden": 6, "features": 4, "local": 0.0},
 }
 METHODS = sorted({*registry.choices("methods"), *SMALL})
