@@ -22,6 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "causal": {"hidden": 6, "depth": 3, "features": 5},
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 5, "patch": 4, "stride": 4},
     "trend": {"hidden": 6, "depth": 2, "width": 6, "features": 5, "kernels": 64},
+    "tpn": {"hidden": [4, 6], "features": 5},
     "tsai": {"arch": "FCNPlus", "kwargs": {"layers": [4, 6, 4]}},
 }
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
