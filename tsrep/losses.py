@@ -101,6 +101,19 @@ def sigmoid(pairs: AnyPairs, bias: float = -10.0) -> Tensor:
     return -(dense.attract * log_sigmoid(logit) + dense.repel * log_sigmoid(-logit)).sum(-1)
 
 
+def dhel(pairs: AnyPairs) -> Tensor:
+    """M log Σ_j r_lj e^{s_lj} − log Σ_j a_lj e^{s_lj} for each of the M groups l, the views in which the anchor has weight.
+
+    With the pairs of `MVDHEL` the mean over the views is MV-DHEL, Σ_l log Σ_j r_lj e^{s_lj} − log Σ_{l<m} e^{u^l·u^m/τ}.
+    Koromilas et al. 2025, arXiv:2507.06979. May be negative. A view in which nothing repels is attracted alone.
+    """
+    dense = pairs.dense()
+    score = full(dense.score)
+    negatives, crowded = _negative(score, dense)
+    views = (dense.weight > 0).sum(0, keepdim=True)
+    return views * torch.where(crowded, negatives, 0.0) - _positive(score, dense)
+
+
 LOSSES: Mapping[str, Loss] = {
     "info_nce": info_nce,
     "supcon": supcon,
