@@ -25,7 +25,8 @@ SMALL: Mapping[str, Mapping[str, Any]] = {
     "halp": {"projection": 8, "positives": 5, "prototypes": 3, "queue": 3, "every": 1},
     "autotcl without segments": {"name": "autotcl", "hidden": 6, "features": 4, "local": 0.0},
 }
-METHODS = sorted({*registry.choices("methods"), *SMALL})
+ALONE = {name for name, kind in registry.choices("methods").items() if getattr(kind, "streams", 1) == 1}
+METHODS = sorted({*ALONE, *SMALL})
 EARLY: Mapping[str, Mapping[str, Any]] = {
     "bad_pairs": {"warmup": 1, "beta_noisy": 0.5, "beta_faulty": 0.5},
     "mixing": {"warmup": 2, "hardest": 3, "between": 4, "toward": 2},
