@@ -1,5 +1,6 @@
 """ColloSSL and the contrast of all streams as they are built: what is compared, what is refused, every rule and objective trains."""
 
+from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
@@ -16,7 +17,7 @@ from tsrep.mining.device_selection import POLICIES, DeviceSelection
 from tsrep.pairing.collaborative import Collaborative
 from tsrep.pairs import Alone
 from tsrep.series import Series
-from tsrep.training import Training, train
+from tsrep.training import Interrupted, Training, train
 
 DEVICES = ("head", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x")
@@ -80,6 +81,22 @@ def test_every_setting_changes_what_is_learned(settings: dict[str, Any]) -> None
     found, plain = losses(built(ColloSSL(**settings))), losses(built(ColloSSL()))
     assert found.isfinite().all()
     assert not torch.allclose(found, plain)
+
+
+def test_a_run_whose_distances_settle_is_stopped_and_resumed_exactly(tmp_path: Path) -> None:
+    """Stopped within the first epoch, of whose batches the distances are the mean, and gone on beyond it."""
+    config, settings = ColloSSL(once=True, negatives=2), Training(steps=6, batch_size=4, log_every=1)
+    whole, looks = built(config), iter([False, True])
+    _, history = train(whole, body(), settings)
+    with pytest.raises(Interrupted):
+        train(built(config), body(), settings, directory=tmp_path, stopping=lambda: next(looks))
+    again = built(config)
+    _, resumed = train(again, body(), settings, resume=tmp_path / "checkpoint.safetensors")
+    assert history == resumed
+    theirs = again.state_dict()
+    assert all(torch.equal(value, theirs[name]) for name, value in whole.state_dict().items())
+    assert bool(selection(again).settled) and selection(again).count[0, 1] == 3
+    assert not bool(selection(built(config)).settled)
 
 
 def test_too_few_devices_and_unknown_anchors_are_refused() -> None:
