@@ -22,6 +22,8 @@ GAP = 0.25
 JOINTS = ("head", "shoulder_center", "spine", "hip_center", "left_shoulder", "left_elbow", "left_wrist", "left_hand",
           "right_shoulder", "right_elbow", "right_wrist", "right_hand", "left_hip", "left_knee", "left_ankle",
           "left_foot", "right_hip", "right_knee", "right_ankle", "right_foot")  # fmt: skip
+KINECT = ("hip_center", "spine", "shoulder_center", "head", *JOINTS[4:])
+"""The joints of Kinect v1 in the order of its library, which is that of NW-UCLA; UTD-MHAD begins at the head."""
 PLACES = ("left_wrist", "right_wrist", "left_hip", "right_hip", "left_ankle", "right_ankle")
 
 
@@ -158,7 +160,7 @@ ENTRIES = (
     ),
     Entry(
         name="NW-UCLA", task="classification", train=1020, test=464,
-        channels=_joints(tuple(f"joint{i}" for i in range(20))),
+        channels=_joints(KINECT),
         length=201, shortest=1, unit="m",
         classes=("pick up with one hand", "pick up with two hands", "drop trash", "walk around", "sit down", "stand up",
                  "donning", "doffing", "throw", "carry"),
