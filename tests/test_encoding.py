@@ -16,13 +16,17 @@ from tsrep.encoding import Read, at_each_step, one_pass, receptive_field, slidin
 from tsrep.errors import InputError
 from tsrep.series import Embedding, Series
 
-CHANNELS, TIME, WINDOW = 2, 150, 24
+CHANNELS, TIME, WINDOW = 3, 150, 24
 SMALL: dict[str, dict[str, Any]] = {
     "dilated": {"hidden": 6, "depth": 3, "features": 5},
     "causal": {"hidden": 6, "depth": 3, "features": 5},
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 5, "patch": 4, "stride": 4},
     "trend": {"hidden": 6, "depth": 2, "width": 6, "features": 5, "kernels": 64},
     "tpn": {"hidden": [4, 6], "features": 5},
+    "imu": {"widths": (4, 6), "layers": 1, "features": 5, "parts": 2},
+    "recurrent": {"hidden": 3, "layers": 1},
+    "cooccurrence": {"widths": (4, 16, 4, 4, 4, 4), "features": 5, "parts": 2},
+    "skeleton_graph": {"hidden": 4, "blocks": 1, "features": 5, "parts": 2},
     "tsai": {"arch": "FCNPlus", "kwargs": {"layers": [4, 6, 4]}},
 }
 MORE: dict[str, tuple[str, dict[str, Any]]] = {
@@ -248,7 +252,7 @@ def test_precision_of_the_encoder_is_kept_and_the_answer_is_float32(causal: nn.M
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"values": np.zeros((2, CHANNELS + 1, 9))}, r"with 2 channels, as the encoder was built for, got shape \(2, 3, 9\)"),
+        ({"values": np.zeros((2, CHANNELS + 1, 9))}, r"with 3 channels, as the encoder was built for, got shape \(2, 4, 9\)"),
         ({"values": np.zeros((2, CHANNELS))}, r"expected an array \(n, channel, time\)"),
         ({"values": np.full((2, CHANNELS, 9), np.inf)}, "expected finite values"),
         ({"values": np.stack([np.zeros((CHANNELS, 9)), np.full((CHANNELS, 9), np.nan)])}, "got nothing in 1$"),
