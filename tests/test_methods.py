@@ -27,10 +27,10 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 12, "patch": 4, "stride": 4},
     "trend": {"hidden": 8, "depth": 2, "width": 8, "features": 12, "kernels": 8},
     "tpn": {"hidden": [6, 8], "features": 12},
-    "imu": {"widths": (6, 8), "layers": 1, "features": 12, "parts": 2},
+    "imu": {"widths": (6, 8), "layers": 1, "features": 6, "parts": 2},
     "recurrent": {"hidden": 6, "layers": 1},
-    "cooccurrence": {"widths": (4, 16, 4, 8, 8, 8), "features": 12, "parts": 2},
-    "skeleton_graph": {"hidden": 8, "blocks": 1, "features": 12, "parts": 2},
+    "cooccurrence": {"widths": (4, 16, 4, 8, 8, 8), "features": 6, "parts": 2},
+    "skeleton_graph": {"hidden": 8, "blocks": 1, "features": 6, "parts": 2},
 }
 ALL = sorted(registry.choices("methods"))
 METHODS = [name for name in ALL if getattr(registry.choice("methods", name), "streams", 1) == 1]

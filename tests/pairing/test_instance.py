@@ -64,3 +64,23 @@ def test_half_precision_is_raised() -> None:
     (pairs,) = Instance()({"left": embedding(left), "right": embedding(right)}, Alone())
     assert info_nce(pairs).dtype == torch.float32
     torch.testing.assert_close(loss(Instance(), left, right), loss(Instance(), left.float(), right.float()))
+
+
+def test_a_series_of_which_nothing_was_recorded_takes_no_part() -> None:
+    values = torch.randn(6, 2, 4, generator=torch.Generator().manual_seed(2))
+    values[[1, 4]] = torch.nan
+    series, rest = Series.of(values), torch.tensor([0, 2, 3, 5])
+    z = torch.randn(2, 6, 5, generator=torch.Generator().manual_seed(3)).requires_grad_()
+
+    def views(kept: torch.Tensor) -> dict[str, Embedding]:
+        return {
+            n: Embedding(p[kept, :, None], p[kept], series.rows(kept))
+            for n, p in zip(("left", "right"), z, strict=True)
+        }
+
+    for loss in (info_nce, LOSSES["debiased"]):
+        totals = [Term(Instance(0.3), loss)(views(kept), Alone())[0] for kept in (torch.arange(6), rest)]
+        torch.testing.assert_close(*totals)
+        mine, alone = (torch.autograd.grad(total, z)[0] for total in totals)
+        torch.testing.assert_close(mine, alone)
+        assert (mine[:, [1, 4]] == 0).all() and mine.abs().max() > 1e-3

@@ -29,16 +29,16 @@ class Cooccurrence:
     the last three where `halve` says so. Channels are joints, x y z of each in turn; nothing is asked of their order.
 
     widths:   of the six convolutions: 64, 32, 32, 64, 128, 256 in the paper, halved here for processors.
-    features: width of the embedding.
-    parts:    equal parts of a series that are averaged apart: more know better when something happened.
+    features: width of the embedding of a step; the pooled one has `parts` times as many.
+    parts:    equal parts of a series whose steps are averaged apart and joined: more know better when something happened.
     halve:    how many of the last three convolutions halve the steps: 3 is the paper, and the fastest.
-    dropout:  of the parts before the embedding, while training.
+    dropout:  of what the embedding of a step is made of, while training.
     """
 
     widths: tuple[int, int, int, int, int, int] = (32, 16, 32, 32, 64, 128)
-    features: Annotated[int, Gt(0)] = 128
+    features: Annotated[int, Gt(0)] = 64
     parts: Annotated[int, Gt(0)] = 5
-    halve: Annotated[int, Ge(0)] = 2
+    halve: Annotated[int, Ge(0)] = 3
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
 
     def build(self, channels: int, length: int) -> nn.Module:
@@ -61,7 +61,7 @@ class Tower(nn.Module):
         self.second = Pooled(widths[2], widths[3], halve=halves[1])
 
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = functional.relu(self.point(x)) * _like(inside, x)
+        hidden = _blank(functional.relu(self.point(x)), inside)
         hidden = self.line(hidden).transpose(1, 3)  # (batch, joint, time, feature)
         return self.second(*self.first(hidden, inside))
 
@@ -78,7 +78,7 @@ class Pooled(nn.Module):
         self.halve = halve
 
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = functional.relu(self.convolution(x * _like(inside, x))) * _like(inside, x)
+        hidden = _blank(functional.relu(self.convolution(_blank(x, inside))), inside)
         if not self.halve:
             return functional.max_pool2d(hidden, (1, 2)), inside
         odd = hidden.shape[2] % 2
@@ -91,7 +91,7 @@ class CooccurrenceEncoder(nn.Module):
 
     def __init__(self, channels: int, config: Cooccurrence) -> None:
         super().__init__()
-        self.channels, self.features, self.parts = channels, config.features, config.parts
+        self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
         self.joints = joints_of(channels, "cooccurrence")
         w = config.widths
         halves = [i >= HALVINGS - config.halve for i in range(HALVINGS)]
@@ -103,7 +103,6 @@ class CooccurrenceEncoder(nn.Module):
         wide = w[5] * (w[1] // 2**HALVINGS)
         self.norm, self.dropout = nn.LayerNorm(wide), nn.Dropout(config.dropout)
         self.step = nn.Linear(wide, config.features)
-        self.out = nn.Linear(wide * config.parts, config.features) if config.parts > 1 else self.step
 
     def forward(self, series: Series) -> Embedding:
         begin, count = span(series.extent)
@@ -118,11 +117,12 @@ class CooccurrenceEncoder(nn.Module):
         joined, left = torch.cat([both[0][0], both[1][0]], dim=1), both[0][1]
         joined, left = self.fourth(*self.third(joined, left))
         tokens = self.norm(joined.transpose(1, 2).flatten(2))  # (batch, time / shrink, feature)
-        pooled: Tensor = self.out(self.dropout(parts_mean(tokens.mT, left.sum(1), self.parts)))
-        steps = self.step(tokens).mT.repeat_interleave(self.shrink, dim=2)[:, :, :width]
+        coarse: Tensor = self.step(self.dropout(tokens)).mT
+        pooled = parts_mean(coarse, left.sum(1), self.parts)
+        steps = coarse.repeat_interleave(self.shrink, dim=2)[:, :, :width]
         return Embedding(restore(steps, begin, series.extent), pooled, series)
 
 
-def _like(inside: Tensor, x: Tensor) -> Tensor:
-    """(batch, time) -> (batch, 1, time, 1) in the type of x."""
-    return inside[:, None, :, None].to(x.dtype)
+def _blank(x: Tensor, inside: Tensor) -> Tensor:
+    """(batch, feature, time, …) with zeros outside; inside: (batch, time). Where all is inside, nothing is to do."""
+    return x if bool(inside.all()) else x * inside[:, None, :, None].to(x.dtype)

@@ -22,22 +22,22 @@ KERNEL = 5
 class Imu:
     """Three convolutions, then attention over the steps. Brinzea et al., IJCNN 2022, arXiv:2205.10071 (that of CMC-CMKM).
 
-    Conv1d 5 taps and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first) → means over equal
-    parts of the series, joined and mapped to the embedding. The paper flattens its fifty resampled steps instead, which only series of
-    one length can; one part is a plain mean, as many as steps are the paper.
+    Conv1d 5 taps and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first) → a linear
+    map of each step → means over equal parts of the series, joined. The paper flattens its fifty resampled steps instead, which only
+    series of one length can: it is as many parts as steps.
 
     widths:   of the convolutions, the last one is the width of a token.
     layers:   of the transformer; the hidden units of a layer are 4 times the token.
     heads:    of the attention in each layer.
-    features: width of the embedding.
-    parts:    equal parts of a series that are averaged apart: more know better when something happened.
+    features: width of the embedding of a step; the pooled one has `parts` times as many.
+    parts:    equal parts of a series whose steps are averaged apart and joined: more know better when something happened.
     dropout:  of tokens, attention weights and layers, while training.
     """
 
     widths: tuple[int, ...] = (32, 64, 128)
     layers: Annotated[int, Ge(0)] = 2
     heads: Annotated[int, Gt(0)] = 2
-    features: Annotated[int, Gt(0)] = 128
+    features: Annotated[int, Gt(0)] = 64
     parts: Annotated[int, Gt(0)] = 5
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
 
@@ -57,7 +57,7 @@ class ImuEncoder(nn.Module):
 
     def __init__(self, channels: int, config: Imu) -> None:
         super().__init__()
-        self.channels, self.features, self.parts = channels, config.features, config.parts
+        self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
         wide = config.widths[-1]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2)
@@ -68,7 +68,6 @@ class ImuEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(layer) for _ in range(config.layers))
         self.norm = nn.LayerNorm(wide)
         self.step = nn.Linear(wide, config.features)
-        self.out = nn.Linear(wide * config.parts, config.features) if config.parts > 1 else self.step
 
     def forward(self, series: Series) -> Embedding:
         begin, count = span(series.extent)
@@ -87,6 +86,5 @@ class ImuEncoder(nn.Module):
         mask = None if whole else inside[:, None, None, :]
         for layer in self.layers:
             tokens = layer(tokens, mask)
-        tokens = self.norm(tokens)
-        pooled: Tensor = self.out(parts_mean(tokens.mT, count_or_one, self.parts))
-        return Embedding(restore(self.step(tokens).mT, begin, series.extent), pooled, series)
+        steps: Tensor = self.step(self.norm(tokens)).mT
+        return Embedding(restore(steps, begin, series.extent), parts_mean(steps, count_or_one, self.parts), series)

@@ -22,13 +22,13 @@ class Recurrent:
     hidden:  units each way.
     layers:  one above the other.
     dropout: between layers, while training.
-    pool:    how steps become one embedding: max, mean or last.
+    pool:    how steps become one embedding: max or mean.
     """
 
     hidden: Annotated[int, Gt(0)] = 128
     layers: Annotated[int, Gt(0)] = 2
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.0
-    pool: Literal["max", "mean", "last"] = "max"
+    pool: Literal["max", "mean"] = "max"
 
     def build(self, channels: int, length: int) -> nn.Module:
         """An encoder of (batch, channels, any time) series; its embedding has 2 · hidden features."""

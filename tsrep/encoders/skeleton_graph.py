@@ -36,15 +36,15 @@ class SkeletonGraph:
 
     hidden:   width of a joint.
     blocks:   how many.
-    features: width of the embedding.
-    parts:    equal parts of a series that are averaged apart: more know better when something happened.
+    features: width of the embedding of a step; the pooled one has `parts` times as many.
+    parts:    equal parts of a series whose steps are averaged apart and joined: more know better when something happened.
     body:     whose bones: kinect_v1 (NW-UCLA), utd_mhad, or free: none are known, the learned matrix has it all.
-    dropout:  of the parts before the embedding, while training.
+    dropout:  of what the embedding of a step is made of, while training.
     """
 
     hidden: Annotated[int, Gt(0)] = 32
     blocks: Annotated[int, Gt(0)] = 3
-    features: Annotated[int, Gt(0)] = 128
+    features: Annotated[int, Gt(0)] = 64
     parts: Annotated[int, Gt(0)] = 5
     body: Literal["free", "kinect_v1", "utd_mhad"] = "free"
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
@@ -59,7 +59,7 @@ class GraphEncoder(nn.Module):
 
     def __init__(self, channels: int, config: SkeletonGraph) -> None:
         super().__init__()
-        self.channels, self.features, self.parts = channels, config.features, config.parts
+        self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
         self.joints = joints_of(channels, "skeleton_graph")
         graph = graph_of(self.joints, config.body)
         self.enter = nn.Linear(2 * AXES, config.hidden)
@@ -68,7 +68,6 @@ class GraphEncoder(nn.Module):
         wide = 2 * config.hidden
         self.norm, self.dropout = nn.LayerNorm(wide), nn.Dropout(config.dropout)
         self.step = nn.Linear(wide, config.features)
-        self.out = nn.Linear(wide * config.parts, config.features) if config.parts > 1 else self.step
 
     def forward(self, series: Series) -> Embedding:
         begin, count = span(series.extent)
@@ -86,8 +85,8 @@ class GraphEncoder(nn.Module):
         for block in self.blocks:
             hidden = block(hidden, inside[:, :, None, None])
         tokens = self.norm(torch.cat([hidden.mean(2), hidden.amax(2)], dim=2))
-        pooled: Tensor = self.out(self.dropout(parts_mean(tokens.mT, count_or_one, self.parts)))
-        return Embedding(restore(self.step(tokens).mT, begin, series.extent), pooled, series)
+        steps: Tensor = self.step(self.dropout(tokens)).mT
+        return Embedding(restore(steps, begin, series.extent), parts_mean(steps, count_or_one, self.parts), series)
 
 
 class Block(nn.Module):

@@ -16,7 +16,8 @@ from tsrep.series import Embedding, full
 class Instance:
     """NT-Xent's pairs over the pooled embeddings of two views. Chen et al. 2020, arXiv:2002.05709, algorithm 1.
 
-    s_ij = cos(z_i, z_j) / τ over the pool of both views of all workers; positive is the other view of the same series.
+    s_ij = cos(z_i, z_j) / τ over the pool of both views of all workers; positive is the other view of the same series. A series of
+    which nothing was recorded takes no part.
 
     temperature: τ.
     views:       the names of the two views.
@@ -30,15 +31,21 @@ class Instance:
         n = len(left.pooled)
         first, total = gather.place(n)
         pool = torch.cat([_unit(left, self.temperature), _unit(right, self.temperature)])
-        others = None
+        here = left.series.present & right.series.present
+        everyone, others = gather(here), None
+        alive = None if bool(everyone.all()) else everyone
+        weight = pool.new_full((1,), 1.0 / (2 * total))
+        if alive is not None:
+            weight = here.repeat(2).to(pool.dtype) / (2 * alive.sum()).clamp(min=1).to(pool.dtype)
         if total != n:
             others = torch.cat([gather(pool[:n]), gather(pool[n:])])
         yield Twins(
             pool=pool,
-            weight=pool.new_full((1,), 1.0 / (2 * total)),
+            weight=weight,
             row=torch.cat([left.series.row, right.series.row]),
             others=others,
             first=first,
+            alive=alive,
             who=gather(left.series.row).repeat(2),
             floor=-1.0 / self.temperature,
         )
