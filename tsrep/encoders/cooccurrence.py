@@ -63,7 +63,8 @@ class Tower(nn.Module):
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         hidden = _blank(functional.relu(self.point(x)), inside)
         hidden = self.line(hidden).transpose(1, 3)  # (batch, joint, time, feature)
-        return self.second(*self.first(hidden, inside))
+        pooled: tuple[Tensor, Tensor] = self.second(*self.first(hidden, inside))
+        return pooled
 
 
 class Pooled(nn.Module):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tsrep.memory import Step
 from tsrep.series import Embedding, Series
@@ -47,8 +47,9 @@ class SlowCopy(nn.Module):
     def after_step(self, step: Step) -> None:
         if step.phase != self.phase or not step.moved:
             return
-        fast = [parameter for part in self._followed for parameter in part.parameters()]
-        torch._foreach_lerp_(list(self.parameters()), fast, 1.0 - self.momentum)
+        fast: list[Tensor] = [parameter for part in self._followed for parameter in part.parameters()]
+        slow: list[Tensor] = list(self.parameters())
+        torch._foreach_lerp_(slow, fast, 1.0 - self.momentum)
         copied = [buffer for part in self._followed for buffer in part.buffers()]
         for mine, its in zip(self.buffers(), copied, strict=True):
             mine.copy_(its)
