@@ -34,6 +34,12 @@ EARLY: Mapping[str, Mapping[str, Any]] = {
 """Settings with which a miner has something to say within two epochs."""
 MINERS = sorted(registry.choices("mining"))
 NEEDS_COSINES = {"debias", "mixing", "temperatures"}
+NO_FLOOR = {"ts2vec", "autotcl"}
+"""Methods whose scores are raw dot products or pooled segments: no least score is known."""
+PAIRS = [(method, miner) for method in METHODS for miner in MINERS]
+REFUSED = [(method, miner) for method, miner in PAIRS if method in NO_FLOOR and miner in NEEDS_COSINES]
+FITTING = [pair for pair in PAIRS if pair not in REFUSED]
+fitting = pytest.mark.parametrize(("method", "miner"), FITTING)
 N, CHANNELS, TIME = 12, 3, 20
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
 EPOCHS = {"epochs": 2, "batch_size": 4, "log_every": 1, "validate_every": 3, "validation": 0.2}
@@ -66,29 +72,6 @@ def fits(method: str, miner: str) -> bool:
     return True
 
 
-@pytest.fixture(params=[(method, miner) for method in METHODS for miner in MINERS], ids="-".join)
-def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
-    """Every method with every miner."""
-    found: tuple[str, str] = request.param
-    return found
-
-
-@pytest.fixture
-def fitting(pair: tuple[str, str]) -> tuple[str, str]:
-    """Every method with every miner that fits it, by rehearsal."""
-    if not fits(*pair):
-        pytest.skip(f"{pair[1]} refuses {pair[0]}")
-    return pair
-
-
-@pytest.fixture
-def refused(pair: tuple[str, str]) -> tuple[str, str]:
-    """Every method with every miner that refuses it."""
-    if fits(*pair):
-        pytest.skip(f"{pair[1]} fits {pair[0]}")
-    return pair
-
-
 def trained(made: tsrep.Plan, **how: Any) -> tuple[Method, dict[str, Tensor], list[dict[str, float]]]:
     """The method after its training, all that it remembers, and the history."""
     method = mined(made, prepared())
@@ -118,8 +101,8 @@ def same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
     return all(torch.equal(one[key].nan_to_num(-9.0), other[key].nan_to_num(-9.0)) for key in one)
 
 
-def test_every_miner_trains_every_method_it_fits_on_ragged_data_with_gaps(fitting: tuple[str, str]) -> None:
-    method, miner = fitting
+@fitting
+def test_every_miner_trains_every_method_it_fits_on_ragged_data_with_gaps(method: str, miner: str) -> None:
     _, state, history = unbroken(method, miner)
     _, host, _ = unbroken(method)
     assert len(history) == 4
@@ -130,18 +113,18 @@ def test_every_miner_trains_every_method_it_fits_on_ragged_data_with_gaps(fittin
     assert any(name.startswith("kept.") for name in moved), "a miner that changes nothing"
 
 
+@fitting
 def test_a_mined_method_that_is_stopped_and_resumed_equals_the_unbroken_one(
-    fitting: tuple[str, str], tmp_path: Path
+    method: str, miner: str, tmp_path: Path
 ) -> None:
-    method, miner = fitting
     _, state, history = stopped_and_resumed(plan_of(method, miner), tmp_path)
     _, expected, lines = unbroken(method, miner)
     assert same(state, expected)
     assert history == lines
 
 
-def test_a_state_dict_makes_another_mined_method_the_same(fitting: tuple[str, str]) -> None:
-    method, miner = fitting
+@fitting
+def test_a_state_dict_makes_another_mined_method_the_same(method: str, miner: str) -> None:
     first, second = unbroken(method, miner)[0], mined(plan_of(method, miner, seed=1), prepared())
 
     def loss(one: Method) -> Tensor:
@@ -156,10 +139,8 @@ def test_a_state_dict_makes_another_mined_method_the_same(fitting: tuple[str, st
     assert len(pointers) == len(set(pointers)), "one tensor under two names"
 
 
-def test_every_miner_goes_with_bad_pairs(fitting: tuple[str, str]) -> None:
-    method, miner = fitting
-    if miner == "bad_pairs":
-        pytest.skip("alone")
+@pytest.mark.parametrize(("method", "miner"), [pair for pair in FITTING if pair[1] != "bad_pairs"])
+def test_every_miner_goes_with_bad_pairs(method: str, miner: str) -> None:
     _, state, history = unbroken(method, miner, "bad_pairs")
     assert all(np.isfinite(value) for line in history for value in line.values())
     assert any(name.endswith("repeats") for name in state)
@@ -168,10 +149,10 @@ def test_every_miner_goes_with_bad_pairs(fitting: tuple[str, str]) -> None:
     assert kept and not same({k: state[k] for k in kept}, {k: alone[k] for k in kept})
 
 
+@pytest.mark.parametrize(("method", "miner"), REFUSED)
 def test_a_miner_that_does_not_fit_is_refused_before_anything_is_written(
-    refused: tuple[str, str], tmp_path: Path
+    method: str, miner: str, tmp_path: Path
 ) -> None:
-    method, miner = refused
     with pytest.raises(
         tsrep.InputError, match=rf"mining\.{miner}: expected .*, got .*; leave {miner} out or take"
     ) as said:
@@ -189,10 +170,7 @@ def test_a_miner_that_does_not_fit_is_refused_before_anything_is_written(
 
 def test_what_fits_is_what_should() -> None:
     """Everything fits cosines over a temperature; raw dot products and pooled segments have no floor."""
-    for method in ("simclr", "autotcl without segments"):
-        assert {miner for miner in MINERS if fits(method, miner)} == set(MINERS)
-    for method in ("ts2vec", "autotcl"):
-        assert {miner for miner in MINERS if not fits(method, miner)} == NEEDS_COSINES
+    assert {pair for pair in PAIRS if fits(*pair)} == set(FITTING)
 
 
 @pytest.mark.parametrize("two", [("soft", "debias"), ("debias", "temperatures")])
