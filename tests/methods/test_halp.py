@@ -55,7 +55,7 @@ def test_without_weight_it_is_moco_bit_for_bit() -> None:
 
 
 def test_latent_positives_change_what_is_learned_once_there_are_prototypes() -> None:
-    moco, halp = made(MoCo(queue=9, projection=6)), made(HaLP(**EARLY))
+    moco, halp = made(MoCo(queue=9, projection=6)), made(HaLP(**EARLY, mu=1.0))
     (_, history), (_, lines) = (train(one, data(), SETTINGS, seed=3) for one in (moco, halp))
     begins = next(i for i, line in enumerate(lines) if "latent/kept" in line)
     assert 0 < begins < 8
@@ -70,11 +70,18 @@ def test_latent_positives_change_what_is_learned_once_there_are_prototypes() -> 
 @pytest.mark.parametrize("after", [3, 7])
 def test_queue_and_prototypes_resume_bit_for_bit(after: int, tmp_path: Path) -> None:
     """Stopped before there were prototypes, and after."""
-    whole, looks = made(HaLP(**EARLY)), iter(range(1, 100))
+    whole, looks = made(HaLP(**EARLY, mu=1.0)), iter(range(1, 100))
     kept, history = train(whole, data(), SETTINGS, seed=3)
     with pytest.raises(Interrupted):
-        train(made(HaLP(**EARLY)), data(), SETTINGS, seed=3, directory=tmp_path, stopping=lambda: next(looks) == after)
-    again = made(HaLP(**EARLY), seed=7)
+        train(
+            made(HaLP(**EARLY, mu=1.0)),
+            data(),
+            SETTINGS,
+            seed=3,
+            directory=tmp_path,
+            stopping=lambda: next(looks) == after,
+        )
+    again = made(HaLP(**EARLY, mu=1.0), seed=7)
     theirs, lines = train(again, data(), SETTINGS, seed=3, resume=tmp_path / "checkpoint.safetensors")
     assert lines == history
     for mine, other in ((whole, again), (kept, theirs)):

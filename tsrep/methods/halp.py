@@ -28,7 +28,8 @@ class HaLP:
     momentum:    as in MoCo.
     projection:  width of the projection head's output; the head is thrown away after training.
     augment:     augmentations of each view, in order: a name, or a name with its parameters.
-    mu:          μ, what latent positives count beside MoCo; the paper takes 1 and 2. 0: MoCo.
+    mu:          μ, what latent positives count beside MoCo. 0: MoCo. The paper takes 1 and 2, with queues of 16384 against which MoCo's
+                 own pull stays strong; a small queue is soon told apart, and then 1 outweighs all else.
     spread:      λ, from the boundary (0: all lie on it) over the whole way back to the key (1).
     positives:   latent positives for each series.
     prototypes:  how many, at most; one for every four keys they are made of in small queues.
@@ -44,7 +45,7 @@ class HaLP:
     momentum: Annotated[float, Ge(0), Lt(1)] = MoCo.momentum
     projection: Annotated[int, Gt(0)] = MoCo.projection
     augment: tuple[str | dict[str, dict[str, Any]], ...] = MoCo.augment
-    mu: Annotated[float, Ge(0)] = 1.0
+    mu: Annotated[float, Ge(0)] = 0.1
     spread: Annotated[float, Ge(0), Le(1)] = 0.8
     positives: Annotated[int, Gt(0)] = 100
     prototypes: Annotated[int, Gt(1)] = 20

@@ -26,8 +26,9 @@ class MoCo:
     temperature: τ of the cosine similarity.
     queue:       keys that are kept; never more than there are series to train on, for then each is there already. The paper's 65536
                  are a twentieth of its data.
-    momentum:    m, what of the slow copy stays in a step. The paper's .999 is for some hundred thousand steps: after 1/(1 − m)
-                 steps two thirds of the copy are new.
+    momentum:    m, what of the slow copy stays in a step; after 1/(1 − m) steps two thirds of it are new. The paper's .999 is for
+                 some hundred thousand steps; in a few hundred, queries run ahead of keys that are so slow (from .99 on the alignment
+                 of the two is beyond chance at first).
     projection:  width of the projection head's output; the head is thrown away after training.
     augment:     augmentations of each view, in order: a name, or a name with its parameters.
     """
@@ -36,7 +37,7 @@ class MoCo:
 
     temperature: Annotated[float, Gt(0)] = 0.07
     queue: Annotated[int, Gt(1)] = 1024
-    momentum: Annotated[float, Ge(0), Lt(1)] = 0.99
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.97
     projection: Annotated[int, Gt(0)] = 128
     augment: tuple[str | dict[str, dict[str, Any]], ...] = ("jitter", "scale", "time_warp")
 
