@@ -82,6 +82,7 @@ TOP = {
     "fitting",
     "stream_fitting",
     "evaluating",
+    "evaluating_streams",
     "forecasting",
     "pictures",
     "reporting",

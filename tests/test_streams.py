@@ -384,6 +384,53 @@ def test_a_model_says_which_streams_it_lacks(monkeypatch: pytest.MonkeyPatch) ->
     assert model.embed(data, "rich").shape == (ROWS, 32)
 
 
+# --- evaluation ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoders", KINDS)
+def test_a_model_of_several_streams_is_measured_within_across_and_without_each(
+    encoders: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered(monkeypatch)
+    data = streams_of(alike=encoders == "shared")
+    train, test = data.rows(slice(0, 8)), data.rows(slice(8, None))
+    model = tsrep.fit(train, method="tiny", encoder=SMALL, encoders=encoders, training=SHORT, out=tmp_path / "run")
+    found = tsrep.evaluate_streams(model, (train, test), probes=("knn1",), shares=(1.0, 0.5), seeds=2)
+    told = found.table
+    assert set(told["method"]) == {"tiny", "random encoder"} and set(told["seed"]) == {0, 1}
+    places = {text.split(", ")[0] for text in told["features"]}
+    alone = {*STREAMS, "within (mean)", "all", *(f"without {s}" for s in STREAMS)}
+    crossed = {f"{a} → {b}" for a in STREAMS for b in STREAMS if a != b}
+    assert places == alone | {f"retrieval {pair}" for pair in (*crossed, "all pairs (mean)")} | (
+        {*crossed, "across (mean)", "all side by side"} if encoders == "shared" else set()
+    )
+    assert {"accuracy", "macro F1", "top-1", "mean rank"} == set(told["metric"])
+    assert told["features"].str.endswith("50 % of labels").any()
+    assert len(told) == len(told[["method", "seed", "features", "metric"]].drop_duplicates())
+    tsrep.keep_results(model, found, tmp_path / "run")
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "What a missing stream costs" in card and "- without hip (knn1): accuracy" in card
+    assert "wrist → hip" not in card and "retrieval all pairs (mean)" in card
+
+
+def test_subjects_are_left_out_in_turn_by_models_that_never_saw_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch)
+    data = streams_of()
+    model = tsrep.fit(data, method="tiny", encoder=SMALL, training=SHORT)
+    said: list[str] = []
+    found = tsrep.evaluate_streams(model, data, folds=2, probes=("knn1",), shares=(1.0,), progress=said.append)
+    assert "trained again" in said[0] and said[1:] == ["seed 0, fold 1 of 2", "seed 0, fold 2 of 2"]
+    assert np.isfinite(found.table["value"]).all()
+    alone = tsrep.evaluate_streams(model, {s: data[s] for s in ("wrist", "hip")}, probes=("knn1",), shares=(1.0,))
+    assert not alone.table["features"].str.contains("ankle").any()
+    with pytest.raises(InputError, match="expected 2 to 4 folds"):
+        tsrep.evaluate_streams(model, data, folds=9)
+    with pytest.raises(InputError, match="shares of labels between 0 and 1"):
+        tsrep.evaluate_streams(model, data, shares=(2.0,))
+    with pytest.raises(InputError, match="this one knows one"):
+        tsrep.evaluate_streams(model.of("hip"), data)
+
+
 # --- workers ------------------------------------------------------------------------------------------------------
 
 

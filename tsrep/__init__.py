@@ -28,6 +28,7 @@ _PUBLIC = {
     "nearest": "evaluation.retrieve",
     "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
+    "evaluate_streams": "evaluating_streams",
     "one_pass": "encoding",
     "sliding": "encoding",
     "forecast": "forecasting",
@@ -103,6 +104,7 @@ if TYPE_CHECKING:
     from tsrep.errors import InputError as InputError
     from tsrep.evaluating import commit as commit
     from tsrep.evaluating import evaluate as evaluate
+    from tsrep.evaluating_streams import evaluate_streams as evaluate_streams
     from tsrep.evaluation import baselines as _evaluation_baselines
     from tsrep.evaluation import classify as _evaluation_classify
     from tsrep.evaluation import page as _evaluation_page

@@ -46,7 +46,7 @@ def write(
         *(f"Mining, `{name}`: {registry.summary(type(miner))}" for name, miner in plan.mining.items()),
         _training(plan, history),
         "## Results",
-        _table(results)
+        _table(results) + _costs(results)
         if results
         else "Not evaluated yet: `tsrep evaluate PATH DATA --task classify` writes this section.",
         "## Limits",
@@ -88,7 +88,8 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
     """One line for each method and probe, the mean over seeds with its standard deviation; of forecasts the mean over horizons."""
     import pandas as pd
 
-    frame = pd.DataFrame([line for line in results if _told(line)])
+    means = any(str(line["features"]).startswith("retrieval all pairs") for line in results)
+    frame = pd.DataFrame([line for line in results if _told(line) and not (means and "→" in str(line["features"]))])
     ahead = dict.fromkeys(str(line["horizon"]) for line in results if line.get("horizon") not in (None, "", "mean"))
     keys = ["dataset", "setting", "method", "features", "metric"]
     told = frame.groupby(keys, sort=False)["value"].agg(["mean", "std", "count"]).reset_index()
@@ -105,8 +106,27 @@ def _table(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _costs(results: Sequence[Mapping[str, Any]]) -> str:
+    """What each missing stream costs, where that was measured: accuracy with all of them and without each."""
+    means: dict[tuple[str, str], list[float]] = {}
+    for line in results:
+        place, _, probe = str(line["features"]).partition(", ")
+        of_all = line["setting"] == "streams" and "%" not in probe and line["metric"] == "accuracy"
+        if of_all and line["method"] != "random encoder" and (place == "all" or place.startswith("without ")):
+            means.setdefault((probe, place), []).append(float(line["value"]))
+    lines = []
+    for (probe, place), values in means.items():
+        if place == "all":
+            continue
+        one, whole = sum(values) / len(values), sum(means[probe, "all"]) / len(means[probe, "all"])
+        lines.append(f"- {place} ({probe}): accuracy {one:.3f} instead of {whole:.3f}, {one - whole:+.3f}")
+    return "" if not lines else "\n\nWhat a missing stream costs:\n\n" + "\n".join(lines)
+
+
 def _told(line: Mapping[str, Any]) -> bool:
-    """Whether a result has a place on the card: all but single horizons, and by what penalties were chosen."""
+    """Whether a result has a place on the card: all but single horizons, by what penalties were chosen, and every pair of streams."""
+    if line["setting"] == "streams" and "→" in line["features"] and not line["features"].startswith("retrieval"):
+        return False
     horizon = line.get("horizon")
     return horizon in (None, "") or (horizon == "mean" and line["metric"] in ("mse", "mae"))
 

@@ -69,11 +69,11 @@ def fit(
         if (why := idle(found)) is not None:
             say(f"bad-pair mining weighed nothing in {term}: {why}")
     look = (
-        f"tsrep evaluate {plan.out} {plan.data.name} --task classify"
+        f"tsrep evaluate {plan.out} {plan.data.name} --task {'streams' if model.streams else 'classify'}"
         if model.data.classes
         else f"tsrep show {plan.out}"
     )
-    say(f"next: {look}   |   tsrep serve {plan.out}")
+    say(f"next: {look}" + ("" if model.streams else f"   |   tsrep serve {plan.out}"))
 
 
 @app.command()
@@ -130,7 +130,7 @@ def evaluate(
     data: Annotated[
         str, typer.Argument(help="Labelled data set, or file with a column label; to forecast, one long series.")
     ],
-    task: Annotated[str, typer.Option(help="classify, cluster, retrieve or forecast.")] = "classify",
+    task: Annotated[str, typer.Option(help="classify, cluster, retrieve, forecast or streams.")] = "classify",
     probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
     horizons: Annotated[str | None, typer.Option(help="Steps ahead, such as 24,48,168,336,720.")] = None,
     features: Annotated[
@@ -147,6 +147,12 @@ def evaluate(
     part: Annotated[
         str, typer.Option(help="Errors of a forecast on test; or on validation, to choose by, the test part unseen.")
     ] = "test",
+    labels: Annotated[
+        str, typer.Option(help="Of several streams: shares of the training labels that are known, such as 1,0.1.")
+    ] = "1,0.1",
+    folds: Annotated[
+        int | None, typer.Option(help="Of several streams: leave subjects out, in so many groups; each trains again.")
+    ] = None,
     seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")
@@ -173,6 +179,16 @@ def evaluate(
             loaded, data, horizons=wanted, head=Head(**reading), features=chosen, progress=dimmed, **measuring
         )
         shown = found.table[found.table["metric"] != "validation"]
+    elif task == "streams":
+        from tsrep.evaluating_streams import evaluate_streams
+
+        shares = [_share("--labels", word.strip()) for word in labels.split(",")]
+        found = evaluate_streams(
+            loaded, data, probes=probe or ("linear",), shares=shares, folds=folds, seeds=seeds, progress=dimmed
+        )
+        # The file has every pair of streams; here are their means, or the few that there are.
+        pairs = "^(?!retrieval).* → " if len(loaded.streams) < 3 else ".* → "
+        shown = found.table[~found.table["features"].str.match(pairs)]
     else:
         from tsrep.evaluating import PROBES
         from tsrep.evaluating import evaluate as measure
@@ -318,6 +334,13 @@ def _number(flag: str, text: str) -> int:
     if not text.isdecimal():
         raise InputError(f"expected a whole number after {flag}, got '{text}'")
     return int(text)
+
+
+def _share(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"expected a share such as 0.1 after {flag}, got '{text}'") from None
 
 
 if __name__ == "__main__":

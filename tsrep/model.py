@@ -99,8 +99,8 @@ class Model:
     def features(self) -> int:
         """Width of an embedding; where channels are independent, of the embeddings of all channels one after another; of several
         streams as `embed` joins them."""
-        if self.streams and self._fuse == "concat":
-            return sum(self._widths.values())
+        if self.streams and self.fuse == "concat":
+            return sum(self.widths.values())
         return cast(int, self.encoder.features) * self._apart
 
     @property
@@ -109,11 +109,13 @@ class Model:
         return len(set(self.data.channels) - set(CALENDAR)) if self.plan.data.independent else 1
 
     @property
-    def _widths(self) -> dict[str, int]:
+    def widths(self) -> dict[str, int]:
+        """Numbers of an embedding of each of several streams."""
         return {name: width(self.encoder, name) for name in self.streams}
 
     @property
-    def _fuse(self) -> Fuse:
+    def fuse(self) -> Fuse:
+        """How `embed` joins several streams."""
         return "mean" if self.plan.encoders == "shared" else "concat"
 
     def of(self, stream: str) -> Model:
@@ -152,7 +154,7 @@ class Model:
             found = (
                 self.of(name).embed(panel, pool, batch_size=batch_size)
                 if len(panel)
-                else np.zeros((0, self._widths[name]))
+                else np.zeros((0, self.widths[name]))
             )
             made[name] = np.full((len(here), *found.shape[1:]), np.nan, np.float32)
             made[name][here] = found
@@ -183,7 +185,7 @@ class Model:
                 )
             by_stream = self.embed_streams(X, pool, batch_size=batch_size)
             scale = 4 if pool == "rich" else 1
-            return fused(by_stream, {name: scale * w for name, w in self._widths.items()}, fuse or self._fuse)
+            return fused(by_stream, {name: scale * w for name, w in self.widths.items()}, fuse or self.fuse)
         if fuse is not None:
             raise InputError(f"expected a model of several streams to fuse them by '{fuse}', this one knows one")
         return self._embed(self.scaled(X), pool, batch_size)

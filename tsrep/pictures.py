@@ -57,6 +57,7 @@ def of_evaluation(model: Model, evaluation: Evaluation) -> dict[str, Figure]:
             title = f"{_title(model)}: {outcome.probe} probe, test windows"
             figures["confusion"] = confusion(truth, outcome.predicted, title=title)
     table = evaluation.table
+    table = table[~table["features"].str.contains("→")]  # of several streams each by itself and all, not every pair
     metric = table["metric"].iloc[0]
     told: Mapping[str, list[float]] = {
         f"{method} + {features}": list(part["value"])

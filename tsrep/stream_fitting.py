@@ -11,6 +11,7 @@ import torch
 from tsrep.data.alignment import together
 from tsrep.data.columns import columns
 from tsrep.data.fingerprint import fingerprint
+from tsrep.data.layout import span
 from tsrep.data.panel import Panel
 from tsrep.data.scaling import Scaler
 from tsrep.data.streams import Streams
@@ -109,8 +110,8 @@ def parts(train: Streams, plan: Plan) -> dict[str, Stream]:
         for name, panel in others:
             if panel.channels != first[1].channels:
                 raise InputError(
-                    f"expected streams of the same channels for one shared encoder, got {', '.join(first[1].channels)} of '{first[0]}' "
-                    f"and {', '.join(panel.channels)} of '{name}': set encoders=each, or choose data.channels"
+                    f"expected streams of the same channels for one shared encoder, got {_named(first[1])} of '{first[0]}' "
+                    f"and {_named(panel)} of '{name}': set encoders=each, or choose data.channels"
                 )
     kept = _kept(train)
     return {
@@ -153,6 +154,10 @@ def shape(streams: Streams) -> DataShape:
 def coded(subject: np.ndarray | None) -> torch.Tensor | None:
     """(n,) subjects counted from zero."""
     return None if subject is None else torch.from_numpy(np.unique(subject, return_inverse=True)[1].astype(np.int64))
+
+
+def _named(panel: Panel) -> str:
+    return f"{len(panel.channels)} ({span(panel.channels)})"
 
 
 def _series(panel: Panel, scaler: Scaler) -> Series:
