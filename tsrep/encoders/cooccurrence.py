@@ -25,7 +25,8 @@ class Cooccurrence:
 
     The skeleton encoder of CMC-CMKM (Brinzea et al. 2022, arXiv:2205.10071). Two towers, of positions and of differences of frames:
     1×1 over coordinates, 3 steps of each joint alone, then joints become channels, so that every filter sees all of them at once, and
-    two convolutions 3×3 over steps and features; joined, two more. Features are max-pooled by two after each of the four, steps after
+    two convolutions 3×3 over steps and features; joined, two more, each with a norm of its own step (`StepNorm`): without one all
+    series begin with nearly the same embedding, and contrast does not get off the ground. Features are max-pooled by two after each of the four, steps after
     the last three where `halve` says so. Channels are joints, x y z of each in turn; nothing is asked of their order.
 
     widths:   of the six convolutions: 64, 32, 32, 64, 128, 256 in the paper, halved here for processors.
@@ -63,8 +64,8 @@ class Tower(nn.Module):
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
         hidden = _blank(functional.relu(self.point(x)), inside)
         hidden = self.line(hidden).transpose(1, 3)  # (batch, joint, time, feature)
-        pooled: tuple[Tensor, Tensor] = self.second(*self.first(hidden, inside))
-        return pooled
+        out: tuple[Tensor, Tensor] = self.second(*self.first(hidden, inside))
+        return out
 
 
 class Pooled(nn.Module):
@@ -76,15 +77,30 @@ class Pooled(nn.Module):
     def __init__(self, inputs: int, outputs: int, *, halve: bool) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.norm = StepNorm(outputs)
         self.halve = halve
 
     def forward(self, x: Tensor, inside: Tensor) -> tuple[Tensor, Tensor]:
-        hidden = _blank(functional.relu(self.convolution(_blank(x, inside))), inside)
+        hidden = _blank(functional.relu(self.norm(self.convolution(_blank(x, inside)))), inside)
         if not self.halve:
             return functional.max_pool2d(hidden, (1, 2)), inside
         odd = hidden.shape[2] % 2
         hidden, inside = functional.pad(hidden, (0, 0, 0, odd)), functional.pad(inside, (0, odd))
         return functional.max_pool2d(hidden, 2), inside.unflatten(1, (-1, 2)).any(2)
+
+
+class StepNorm(nn.Module):
+    """(x − mean) / deviation over all that one step of one series has, then a scale and a shift of each feature: (batch, feature, time,
+    any) -> the same. Statistics over the batch would make an embedding depend on its neighbours while it learns."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(features, 1, 1))
+        self.shift = nn.Parameter(torch.zeros(features, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        variance, mean = torch.var_mean(x, (1, 3), correction=0, keepdim=True)
+        return (x - mean) * (variance + 1e-5).rsqrt() * self.scale + self.shift
 
 
 class CooccurrenceEncoder(nn.Module):

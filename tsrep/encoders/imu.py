@@ -22,7 +22,7 @@ KERNEL = 5
 class Imu:
     """Three convolutions, then attention over the steps. Brinzea et al., IJCNN 2022, arXiv:2205.10071 (that of CMC-CMKM).
 
-    Conv1d 5 taps and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first) → a linear
+    Conv1d 5 taps, a norm of each step and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first) → a linear
     map of each step → means over equal parts of the series, joined. The paper flattens its fifty resampled steps instead, which only
     series of one length can: it is as many parts as steps.
 
@@ -63,6 +63,7 @@ class ImuEncoder(nn.Module):
             nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2)
             for a, b in zip((channels, *config.widths[:-1]), config.widths, strict=True)
         )
+        self.norms = nn.ModuleList(nn.LayerNorm(w) for w in config.widths)
         self.dropout = nn.Dropout(config.dropout)
         layer = Patch(hidden=wide, heads=config.heads, dropout=config.dropout)
         self.layers = nn.ModuleList(Layer(layer) for _ in range(config.layers))
@@ -78,8 +79,8 @@ class ImuEncoder(nn.Module):
         inside = torch.arange(width, device=count.device) < count_or_one[:, None]
         whole = bool(inside.all())
         hidden = justify(series.values, begin, count, width)
-        for convolution in self.convolutions:
-            hidden = functional.relu(convolution(hidden))
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            hidden = functional.relu(norm(convolution(hidden).mT).mT)
             hidden = hidden if whole else hidden * inside[:, None].to(hidden.dtype)
         tokens = hidden.mT + positions(width, hidden.shape[1], hidden.device).to(hidden.dtype)
         tokens = self.dropout(tokens)

@@ -102,8 +102,8 @@ class Block(nn.Module):
         mixed = functional.relu(self.norm(self.mix(self.learned @ x))) * inside
         batch, time, joints, hidden = mixed.shape
         lines = mixed.permute(0, 2, 3, 1).reshape(batch * joints, hidden, time)
-        moved: Tensor = self.time(lines).view(batch, joints, hidden, time)
-        return x + moved.permute(0, 3, 1, 2)
+        out: Tensor = x + self.time(lines).view(batch, joints, hidden, time).permute(0, 3, 1, 2)
+        return out
 
 
 def graph_of(joints: int, body: str) -> Tensor:
