@@ -13,7 +13,7 @@ from tsrep.method import DataShape, Method, Phase, Term
 from tsrep.mining.device_selection import DeviceSelection, Rule, acceleration
 from tsrep.pairing.collaborative import Collaborative
 from tsrep.views import chain
-from tsrep.views.streams import Streams
+from tsrep.views.modalities import Modalities, fitted
 
 
 @dataclass(frozen=True)
@@ -46,5 +46,7 @@ class ColloSSL:
         sensors = {stream.name: acceleration(stream.channels) for stream in data.streams}
         select = DeviceSelection(names, sensors, self.selection, once=self.once)
         pairing = Collaborative(names, select, self.anchor, self.temperature, self.negatives, self.seed)
+        augment = chain(self.augment)
+        views = {stream.name: fitted(augment, stream.channels) for stream in data.streams}
         phase = Phase("contrast", (encoder,), {"collaborative": Term(pairing)})
-        return Method("collossl", Streams(chain(self.augment)), encoder, (phase,))
+        return Method("collossl", Modalities(views), encoder, (phase,))

@@ -18,7 +18,7 @@ from tsrep.pairing.mv_dhel import MVDHEL
 from tsrep.pairing.mv_info_nce import MVInfoNCE
 from tsrep.pairing.symile import Symile
 from tsrep.views import chain
-from tsrep.views.streams import Streams
+from tsrep.views.modalities import Modalities, fitted
 
 TERMS: Mapping[str, tuple[float, Callable[[tuple[str, ...], float], Term]]] = {
     "mv_dhel": (0.2, lambda names, tau: Term(MVDHEL(names, tau), dhel)),
@@ -61,8 +61,10 @@ class MultiView:
             head = Each({name: self._head(width(encoder, name)) for name in names})
         else:
             head = self._head(width(encoder, names[0]))
+        augment = chain(self.augment)
+        views = {stream.name: fitted(augment, stream.channels) for stream in data.streams}
         phase = Phase("contrast", (encoder, head), {self.objective: term(names, self.temperature or usual)})
-        return Method("multiview", Streams(chain(self.augment)), encoder, (phase,), head)
+        return Method("multiview", Modalities(views), encoder, (phase,), head)
 
     def _head(self, features: int) -> nn.Module:
         return nn.Sequential(nn.Linear(features, features), nn.ReLU(), nn.Linear(features, self.projection))
