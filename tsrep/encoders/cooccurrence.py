@@ -25,9 +25,10 @@ class Cooccurrence:
 
     The skeleton encoder of CMC-CMKM (Brinzea et al. 2022, arXiv:2205.10071). Two towers, of positions and of differences of frames:
     1×1 over coordinates, 3 steps of each joint alone, then joints become channels, so that every filter sees all of them at once, and
-    two convolutions 3×3 over steps and features; joined, two more, each with a norm of its own step (`StepNorm`): without one all
-    series begin with nearly the same embedding, and contrast does not get off the ground. Features are max-pooled by two after each of the four, steps after
-    the last three where `halve` says so. Channels are joints, x y z of each in turn; nothing is asked of their order.
+    two convolutions 3×3 over steps and features; joined, two more. Each of the four has a norm of its own step (`StepNorm`, not in the
+    paper): without one all series begin with nearly the same embedding, and contrast does not get off the ground. Features are
+    max-pooled by two after each of the four, steps after the last ones where `halve` says so. Channels are joints, x y z of each in
+    turn; nothing is asked of their order.
 
     widths:   of the six convolutions: 64, 32, 32, 64, 128, 256 in the paper, halved here for processors.
     features: width of the embedding of a step; the pooled one has `parts` times as many.

@@ -22,9 +22,10 @@ KERNEL = 5
 class Imu:
     """Three convolutions, then attention over the steps. Brinzea et al., IJCNN 2022, arXiv:2205.10071 (that of CMC-CMKM).
 
-    Conv1d 5 taps, a norm of each step and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first) → a linear
-    map of each step → means over equal parts of the series, joined. The paper flattens its fifty resampled steps instead, which only
-    series of one length can: it is as many parts as steps.
+    Conv1d 5 taps, a norm of each step and ReLU, widths 32, 64, 128 → sinusoidal positions → transformer layers (they normalise first)
+    → a linear map of each step → means over equal parts of the series, joined. The paper flattens its fifty resampled steps instead,
+    which only series of one length can: it is as many parts as steps. The norms after convolutions are not in the paper: without
+    them positions outweigh the values, and all series begin with nearly the same embedding.
 
     widths:   of the convolutions, the last one is the width of a token.
     layers:   of the transformer; the hidden units of a layer are 4 times the token.

@@ -60,8 +60,8 @@ class SkeletonImu:
     warmup: Annotated[int, Ge(0)] = 100
     hidden: Annotated[int, Gt(0)] = 256
     projection: Annotated[int, Gt(0)] = 128
-    augment: tuple[str | dict[str, dict[str, Any]], ...] = ("jitter", "scale")
-    body: tuple[str | dict[str, dict[str, Any]], ...] = ("turn", "jitter")
+    augment: tuple[str | dict[str, dict[str, Any]], ...] = ("jitter", "scale", "time_warp")
+    body: tuple[str | dict[str, dict[str, Any]], ...] = ("turn", "jitter", "time_warp")
 
     def build(self, encoder: nn.Module, data: DataShape) -> Method:
         names = tuple(stream.name for stream in data.streams)
