@@ -1,79 +1,87 @@
-"""The routes: POST /embed and GET /info. What is wrong with a request is said before it reaches the encoder."""
+"""The routes. Those of a model stand twice: /v1/embed asks the first or the one that the query names, /v1/models/NAME/embed another."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
-from pydantic_core import to_json
 from starlette.applications import Starlette
-from starlette.requests import ClientDisconnect, Request
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import meters, wire
-from .engine import POOLS, Engine
+from . import answers, openapi
+from .answers import told_as_json
+from .door import Door, refusal
+from .engine import Engine
+from .keys import Keys
 from .refusal import Refused
 from .settings import Settings
+from .shelf import Shelf
+from .visit import VISIT
 
 log = logging.getLogger("tsrep.serve")
 
 Handler = Callable[[Request], Awaitable[Response]]
+Asking = Callable[[Request, Engine], Awaitable[Response]]
+
+ASKING: dict[str, Asking] = {"embed": answers.embed, "steps": answers.steps, "similarity": answers.similarity}
+"""What a model is asked for by POST."""
+
+EXPOSED = ("X-Request-Id", "Server-Timing", "Retry-After")
 
 
-def make_app(settings: Settings) -> Starlette:
-    """The application; `app.state.engine` is set once the model is loaded, and until then it answers 503."""
+def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
+    """The application around a shelf of models; until a model is on it, its routes answer 503."""
+    shelf = shelf or Shelf(settings)
+
+    async def info(request: Request, engine: Engine) -> Response:
+        """The model's card, channels, rate, length, features, and the limits of the service."""
+        return told_as_json(engine.info() | {"models": list(shelf.names)})
+
+    async def models(request: Request) -> Response:
+        """The names of the models; the first is the default."""
+        return told_as_json({"models": list(shelf.names)})
+
+    async def document(request: Request) -> Response:
+        """The OpenAPI document, with examples of the default model."""
+        with shelf.borrow() as engine:
+            return told_as_json(openapi.document(engine, shelf.names))
+
+    async def page(request: Request) -> Response:
+        with shelf.borrow() as engine:
+            return Response(openapi.page(openapi.document(engine, shelf.names)), media_type="text/html; charset=utf-8")
+
     routes = [
-        Route("/embed", answered(embed), methods=["POST"]),
-        Route("/info", answered(info), methods=["GET"]),
+        Route("/v1/models", answered(models), methods=["GET"]),
+        Route("/v1/openapi.json", answered(document), methods=["GET"]),
+        Route("/docs", answered(page), methods=["GET"]),
     ]
-    app = Starlette(routes=routes)
-    app.state.settings, app.state.engine = settings, None
+    asked = [(name, ask, "POST") for name, ask in ASKING.items()] + [("info", info, "GET")]
+    for what, ask, method in asked:
+        routes.append(Route(f"/v1/{what}", answered(_of(shelf, None, ask)), methods=[method]))
+        # One path for each model, and none for names that a client makes up: metrics are kept for every path.
+        routes += [
+            Route(f"/v1/models/{name}/{what}", answered(_of(shelf, name, ask)), methods=[method])
+            for name in shelf.names
+        ]
+    keys = Keys(settings.keys) if settings.keys else None
+    middleware = [Middleware(Door, settings=settings, keys=keys)]
+    if settings.origins:
+        cors: Any = {"allow_origins": settings.origins, "allow_methods": ["GET", "POST"], "expose_headers": EXPOSED}
+        headers = ["Authorization", "Content-Type", "Accept", "X-Api-Key", "X-Request-Id"]
+        middleware.insert(0, Middleware(CORSMiddleware, allow_headers=headers, **cors))
+    app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _not_routed})
+    app.state.settings, app.state.shelf = settings, shelf
     return app
 
 
-async def embed(request: Request) -> Response:
-    """Windows in, embeddings out, in the forms of `wire`. Query: pool = max, mean, last, rich or steps."""
-    engine, headers = _engine(request), request.headers
-    if headers.get("content-encoding", "identity") != "identity":
-        got = headers["content-encoding"]
-        message = f"expected a body without Content-Encoding, got {got[:50]}"
-        raise Refused("content_encoding", message, expected="identity", got=got[:50])
-    form, answer = wire.form_of(headers.get("content-type")), wire.wanted(headers.get("accept"))
-    pool = request.query_params.get("pool")
-    if pool not in POOLS:
-        known = [name for name in POOLS if name]
-        message = f"expected pool to be one of {', '.join(known)}, or none, got '{pool[:50]}'"
-        raise Refused("pool", message, expected=known, got=pool[:50])
-    blocks = wire.read(form, await body_of(request, engine.settings.max_body_bytes), engine.settings)
-    return Response(wire.write(answer, await engine.embed(blocks, pool)), media_type=answer)
-
-
-async def info(request: Request) -> Response:
-    """The model's card, channels, rate, length, features, and the limits of the service."""
-    return Response(to_json(_engine(request).info()), media_type=wire.JSON)
-
-
-async def body_of(request: Request, most: int) -> bytes:
-    """The body. Refused (413) by its announced length before any of it is read, or as soon as it grows beyond `most`."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > most:
-        raise _too_large(most, int(announced))
-    parts, size = [], 0
-    try:
-        async for part in request.stream():
-            size += len(part)
-            if size > most:
-                raise _too_large(most, size)
-            parts.append(part)
-    except ClientDisconnect:
-        # An answer that nobody reads: without one, BentoML would keep the place of the request until the time-out.
-        raise Refused("disconnected", "the client went away before its request was whole") from None
-    return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
 def answered(handler: Handler) -> Handler:
-    """Every refusal and every failure becomes an answer: BentoML lets a request without one hang until the time-out."""
+    """Every refusal and every failure becomes an answer."""
 
     async def call(request: Request) -> Response:
         try:
@@ -81,26 +89,37 @@ def answered(handler: Handler) -> Handler:
         except Refused as refused:
             return refusal(refused)
         except Exception:
-            log.exception("request failed")
+            visit = VISIT.get()
+            log.exception("request failed", extra={"told": {"id": visit.id if visit else None}})
             return refusal(Refused("internal", "the service failed on this request; its log says why"))
 
     return call
 
 
-def refusal(refused: Refused) -> Response:
-    """The answer to a refused request, counted."""
-    meters.REFUSED.labels(reason=refused.reason).inc()
-    headers = {"Retry-After": "1"} if refused.status == 503 else None
-    return Response(to_json(refused.to_dict()), refused.status, headers, wire.JSON)
+def _of(shelf: Shelf, name: str | None, ask: Asking) -> Handler:
+    """Asks a model, the one of this name or the one that the query names, and holds it until the answer is made."""
+
+    async def call(request: Request) -> Response:
+        said = request.query_params.get("model")
+        if name is not None and said not in (None, name):
+            raise Refused("query", f"expected one model, got '{name}' in the path and '{said[:64]}' in the query")
+        with shelf.borrow(name or said) as engine:
+            visit = VISIT.get()
+            if visit is not None:
+                visit.model = engine.name
+            return await ask(request, engine)
+
+    return call
 
 
-def _engine(request: Request) -> Engine:
-    engine: Engine | None = request.app.state.engine
-    if engine is None:
-        raise Refused("not_ready", "the model is still being loaded: try again in a moment")
-    return engine
-
-
-def _too_large(most: int, got: int) -> Refused:
-    message = f"expected a body of at most {most} bytes, got {got} or more: send fewer windows, or a binary form"
-    return Refused("body_size", message, expected=most, got=got)
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """405, and 404 where BentoML does not stand before this application."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path[:100]
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        refused = Refused(
+            "method", f"expected {allowed} of {path}, got {request.method[:20]}", allowed, request.method[:20]
+        )
+        return refusal(refused, {"Allow": allowed})
+    return refusal(Refused("path", f"expected a path of /v1/openapi.json, got {path}", got=path))

@@ -3,18 +3,18 @@
 In:  one column `window` of list<list<float>>: a row is a window, its outer list the channels, each inner list that channel's
      steps. Windows may differ in length; null or NaN is missing. float16, float32 and float64, list, large_list and
      fixed_size_list are taken. Other columns are refused, and so are compressed streams (a few bytes may promise gigabytes).
-Out: one column `embedding`, in the order of the windows: fixed_size_list<float>[feature], or for pool=steps
-     list<list<float>> of (feature, time), each as long as its window.
+Out: one column `embedding`, in the order of the windows: fixed_size_list<float>[feature], or for steps list<list<float>> of
+     (feature, time), each as long as its window. The numbers are float, halffloat or int8, of which a column `scale` follows.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from .numbers import Sent
 from .refusal import Refused
 from .settings import Settings
 from .windows import Block, counted, grouped
@@ -33,22 +33,54 @@ def read(body: bytes, settings: Settings) -> list[Block]:
         raise Refused("malformed", f"expected an Arrow stream, it is damaged: {str(error)[:200]}") from None
 
 
-def write(embeddings: np.ndarray | Sequence[np.ndarray]) -> bytes:
-    """(n, feature), or for each window (feature, time) -> a stream."""
+def read_json(body: bytes, settings: Settings) -> list[Block]:
+    """A large body of JSON, `{"windows": [[[…]]]}`: as windows of a stream, and without the interpreter's lock."""
+    import pyarrow as pa
+    from pyarrow import json
+
+    kind = pa.list_(pa.list_(pa.list_(pa.float64())))
+    try:
+        table = json.read_json(
+            pa.BufferReader(body),
+            json.ReadOptions(use_threads=False, block_size=len(body) + 1),
+            json.ParseOptions(
+                pa.schema([("windows", kind)]), newlines_in_values=True, unexpected_field_behavior="error"
+            ),
+        )
+        held = table.column("windows").combine_chunks()
+        if len(held) != 1 or held.null_count:
+            raise Refused("malformed", f"expected one JSON object with the key 'windows', got {len(held)} or null")
+        windows = held.values.slice(held.offsets[0].as_py(), held.offsets[1].as_py() - held.offsets[0].as_py())
+        counted(len(windows), settings)
+        return grouped(_windows(windows, 0))
+    except (pa.ArrowException, ValueError) as error:
+        like = '{"windows": [[[0.1, null, 0.3]]]}'
+        raise Refused("malformed", f"expected JSON such as {like}: {str(error)[:200]}", expected=like) from None
+
+
+def write(sent: Sent) -> bytes:
     import pyarrow as pa
 
-    if isinstance(embeddings, np.ndarray):
-        column: Any = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), embeddings.shape[1])
+    values = sent.values
+    if isinstance(values, np.ndarray):
+        column: Any = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     else:
-        feature = embeddings[0].shape[0]
-        steps = np.repeat([e.shape[1] for e in embeddings], feature)
-        values = pa.array(np.concatenate([e.ravel() for e in embeddings]))
-        inner = pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(steps)]).astype(np.int32), values)
-        column = pa.ListArray.from_arrays((np.arange(len(embeddings) + 1) * feature).astype(np.int32), inner)
-    batch = pa.record_batch([column], names=["embedding"])
+        feature = values[0].shape[0]
+        steps = np.repeat([e.shape[1] for e in values], feature)
+        flat = pa.array(np.concatenate([e.ravel() for e in values]))
+        inner = pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(steps)]).astype(np.int32), flat)
+        column = pa.ListArray.from_arrays((np.arange(len(values) + 1) * feature).astype(np.int32), inner)
+    columns = {"embedding": column} | ({} if sent.scale is None else {"scale": pa.array(sent.scale)})
+    return stream(pa.record_batch(columns))
+
+
+def stream(batch: Any) -> bytes:
+    """One record batch as a stream."""
+    import pyarrow as pa
+
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, batch.schema) as stream:
-        stream.write_batch(batch)
+    with pa.ipc.new_stream(sink, batch.schema) as out:
+        out.write_batch(batch)
     return bytes(sink.getvalue())
 
 

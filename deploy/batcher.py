@@ -18,6 +18,7 @@ import numpy as np
 
 from . import meters
 from .refusal import Refused
+from .visit import VISIT, Visit
 from .windows import padded, room
 
 Compute = Callable[[np.ndarray, str | None], np.ndarray]
@@ -32,6 +33,7 @@ class _Job:
     pool: str | None
     future: asyncio.Future[np.ndarray]
     since: float
+    visit: Visit | None
 
 
 class Batcher:
@@ -46,12 +48,12 @@ class Batcher:
     def __init__(self, compute: Compute, *, batch: int, queue: int, start: Callable[[], object] = lambda: None) -> None:
         self._compute, self._batch, self._queue = compute, batch, queue
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tsrep-encoder", initializer=start)
-        self._waiting = 0
+        self._waiting, self._pace = 0, 0.0
         self._jobs: OrderedDict[tuple[int, int, str | None], deque[_Job]] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
     async def embed(self, blocks: Sequence[np.ndarray], pool: str | None) -> list[np.ndarray]:
-        """Embeddings of each block (k, channel, time). Refused (503) where the queue has no room for them.
+        """Embeddings of each block (k, channel, time). Refused (429) where the queue has no room for them.
 
         A request has one part of at most `batch` windows in the queue at a time: a large one never holds up the others
         for longer than that.
@@ -60,7 +62,7 @@ class Batcher:
         if self._waiting + windows > self._queue:
             asked = self._waiting + windows
             message = f"expected at most {self._queue} windows to wait, got {asked}: try again in a moment"
-            raise Refused("queue_full", message, expected=self._queue, got=asked)
+            raise Refused("queue_full", message, expected=self._queue, got=asked, again=self._waiting * self._pace)
         self._count(windows)
         try:
             return [await self._parts(block, pool) for block in blocks]
@@ -80,7 +82,7 @@ class Batcher:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _put(self, values: np.ndarray, pool: str | None) -> asyncio.Future[np.ndarray]:
-        job = _Job(values, pool, asyncio.get_running_loop().create_future(), perf_counter())
+        job = _Job(values, pool, asyncio.get_running_loop().create_future(), perf_counter(), VISIT.get())
         self._jobs.setdefault((values.shape[1], room(values.shape[2]), pool), deque()).append(job)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
@@ -137,8 +139,16 @@ class Batcher:
             meters.QUEUED.observe(begin - job.since)
         values = _joined([job.values for job in jobs])
         meters.BATCH.observe(len(values))
-        with meters.INFERENCE.time():
+        try:
             return self._compute(values, jobs[0].pool)
+        finally:
+            took = perf_counter() - begin
+            meters.INFERENCE.observe(took)
+            self._pace += 0.1 * (took / len(values) - self._pace)  # seconds a window, of the last ten batches or so
+            for job in jobs:
+                if job.visit is not None:
+                    job.visit.queue += begin - job.since
+                    job.visit.inference += took
 
     def _count(self, change: int) -> None:
         self._waiting += change

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import PurePath
 from time import monotonic
 from typing import Any
 
@@ -14,40 +13,41 @@ import numpy as np
 import tsrep
 
 from .batcher import Batcher
+from .numbers import DTYPES
 from .refusal import Refused
 from .settings import Settings, limits
 from .windows import Block, checked
-from .wire import FORMS, Answer
+from .wire import FORMS
 
-POOLS = (None, "max", "mean", "last", "rich", "steps")
+POOLS = (None, "max", "mean", "last", "rich")
 """As `Model.embed` knows them; "rich" embeddings are four times as wide as others."""
 
+STEPS = "steps"
 FRESH = 1.0
 """Seconds for which a proof of readiness counts: probes, however many, cost the encoder little."""
 TOLERANCE = 1e-5
 
 
 class Engine:
-    """One model, one queue."""
+    """One model, one queue.
 
-    def __init__(self, model: tsrep.Model, settings: Settings) -> None:
-        self.model, self.settings = model, settings
-        self.name = settings.name or PurePath(settings.model).name
-        if model.streams:
-            raise tsrep.InputError(
-                f"expected a model of one stream to serve, this one knows {', '.join(model.streams)}: serve one of them, which "
-                "tsrep.load(...).of(stream).save(folder) makes a model of its own"
-            )
+    name, version: what the service calls the model. InputError for a model of several streams.
+    """
+
+    def __init__(self, model: tsrep.Model, settings: Settings, name: str, version: str = "") -> None:
+        self.model, self.settings, self.name, self.version = servable(model), settings, name, version
         # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
         self._reference = model.embed(model.check)
         self._proved = -FRESH
         self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start)
 
-    async def embed(self, blocks: list[Block], pool: str | None) -> Answer:
-        """What `model.embed` gives for the windows. Refused where they are not such as the model takes."""
-        checked(blocks, self.model.data.channels, self.settings)
+    async def embed(self, blocks: list[Block], pool: str | None) -> np.ndarray | list[np.ndarray]:
+        """What `model.embed` gives for the windows: (n, feature), or for steps (feature, time) of each as long as the window.
+
+        blocks: such as `windows.checked` lets through.
+        """
         n = sum(len(block.rows) for block in blocks)
-        if pool == "steps":
+        if pool == STEPS:
             self._room(n, max(block.values.shape[2] for block in blocks))
         try:
             found = await self.batcher.embed([block.values for block in blocks], pool)
@@ -55,9 +55,15 @@ class Engine:
             raise Refused("model", str(error)) from None
         for block, embeddings in zip(blocks, found, strict=True):
             _finite(block, embeddings, pool)
-        made = _ordered(blocks, found, pool)
-        width = made.shape[1] if isinstance(made, np.ndarray) else self.model.features
-        return Answer(made, pool, width, self.name)
+        return _ordered(blocks, found, pool)
+
+    def width(self, pool: str | None) -> int:
+        """How many numbers an embedding has."""
+        return self.model.features * (4 if pool == "rich" else 1)
+
+    def checked(self, blocks: list[Block]) -> list[Block]:
+        """The blocks themselves. Refused where they are not such as the model takes."""
+        return checked(blocks, self.model.data.channels, self.settings)
 
     async def ready(self) -> bool:
         """Whether the model's own stored inputs are still embedded as they should be."""
@@ -73,11 +79,13 @@ class Engine:
         model, data = self.model, self.model.data
         return {
             "model": self.name,
+            "version": self.version,
             "channels": list(data.channels),
             "rate": data.rate,
             "length": data.length,
             "features": model.features,
             "pools": list(POOLS),
+            "dtypes": list(DTYPES),
             "method": _chosen(model.plan.method),
             "encoder": _chosen(model.plan.encoder),
             "data": {key: value for key, value in asdict(data).items() if key not in ("channels", "rate", "length")},
@@ -105,6 +113,16 @@ class Engine:
             torch.set_num_threads(self.settings.threads)
 
 
+def servable(model: tsrep.Model) -> tsrep.Model:
+    """The model itself. InputError where it is none of one stream."""
+    if model.streams:
+        raise tsrep.InputError(
+            f"expected a model of one stream to serve, this one knows {', '.join(model.streams)}: serve one of them, which "
+            "tsrep.load(...).of(stream).save(folder) makes a model of its own"
+        )
+    return model
+
+
 def versions() -> dict[str, str]:
     """Of what the numbers depend on, here and now."""
     found = {"python": platform.python_version()}
@@ -123,7 +141,7 @@ def _chosen(part: Any) -> dict[str, Any]:
 
 def _finite(block: Block, embeddings: np.ndarray, pool: str | None) -> None:
     """Refused where huge but finite numbers became infinite in the encoder. Steps outside the observed ones are NaN."""
-    bad = ~np.isfinite(embeddings) if pool != "steps" else np.isinf(embeddings)
+    bad = ~np.isfinite(embeddings) if pool != STEPS else np.isinf(embeddings)
     if bad.any():
         row = int(block.rows[bad.reshape(len(bad), -1).any(axis=1)][0])
         message = f"expected numbers of the size that the model was trained on, window {row} overflows the encoder"
@@ -133,7 +151,7 @@ def _finite(block: Block, embeddings: np.ndarray, pool: str | None) -> None:
 def _ordered(blocks: list[Block], found: list[np.ndarray], pool: str | None) -> np.ndarray | list[np.ndarray]:
     """Embeddings in the order of the request's windows; those of steps as long as their windows."""
     order = np.argsort(np.concatenate([block.rows for block in blocks]))
-    if pool == "steps":
+    if pool == STEPS:
         steps = [one for made in found for one in made]
         lengths = np.concatenate([block.lengths for block in blocks])
         return [steps[i][:, : lengths[i]] for i in order]

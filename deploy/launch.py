@@ -6,31 +6,35 @@ import argparse
 import importlib.util
 import ipaddress
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import tsrep
 from tsrep import InputError
 
-from .settings import Settings, flag, limits, texts, variable
+from .engine import servable
+from .keys import Keys
+from .settings import Settings, flag, texts, variable
+from .shelf import FROM
 
 HOST, PORT = "127.0.0.1", 3000
 STOP_WITHIN = 10
 """Seconds that running requests get when the server is told to stop."""
 
 
-def serve(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) -> NoReturn:
-    """Serves a model until it is told to stop (SIGINT, SIGTERM).
+def serve(model: str | Path | Sequence[str | Path], host: str = HOST, port: int = PORT, **said: Any) -> NoReturn:
+    """Serves models until it is told to stop (SIGINT, SIGTERM).
 
-    model:  folder, or an address such as models:/name@champion; an address is fetched once, into the server's own folder.
-    limits: fields of `Settings`; what is not given comes from the environment, then from the defaults.
+    model: one or several folders or addresses such as models:/name@champion, as they are or as name=folder; the first is the default.
+    said:  fields of `Settings`; what is not given comes from the environment, then from the defaults.
     Raises InputError, before anything is started, for a model that does not load, a port in use, or a bad limit.
     """
-    command, environ, home = prepared(model, host, port, **limits)
+    command, environ, home = prepared(model, host, port, **said)
     sys.stdout.flush()
     sys.stderr.flush()
     os.chdir(home)  # BentoML puts the folder it starts in before all others that modules are looked for in
@@ -38,20 +42,31 @@ def serve(model: str | Path, host: str = HOST, port: int = PORT, **limits: int) 
 
 
 def prepared(
-    model: str | Path, host: str = HOST, port: int = PORT, **limits: int
+    model: str | Path | Sequence[str | Path], host: str = HOST, port: int = PORT, **said: Any
 ) -> tuple[list[str], dict[str, str], Path]:
     """Command, environment and folder of a server, all checked."""
     if importlib.util.find_spec("bentoml") is None:
         raise InputError('serving needs BentoML: pip install "tsrep[serve]"')
-    settings = Settings.given(**limits)
+    settings = Settings.given(model=_several(model), **said)
+    if settings.keys:
+        settings = replace(settings, keys=str(Path(settings.keys).resolve()))
+        Keys(settings.keys)  # a worker without it would be started again and again
     host = _free(host, port)
-    loaded = tsrep.load(model)  # a worker that can not load it would be started again and again
+    # A worker that can not load a model would be started again and again.
+    loaded = {name: servable(tsrep.load(where)) for name, where in settings.models.items()}
     home = _home(port)
-    folder, name = Path(model).resolve(), Path(model).resolve().name
-    if not folder.is_dir():  # an address, fetched once: the workers then need neither the registry nor its package
-        folder, name = loaded.save(home / f"model-{port}"), str(model)
-    settings = replace(settings, model=str(folder), name=name)
-    environ = os.environ | settings.to_environment() | {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True"}
+    places = []
+    for name, where in settings.models.items():
+        if Path(where).is_dir():
+            places.append(f"{name}={Path(where).resolve()}")
+        else:  # an address, fetched once: the workers need the registry only to see what is new there
+            own = home / "tsrep-models" / name
+            shutil.rmtree(own, ignore_errors=True)
+            loaded[name].save(own)
+            places.append(f"{name}={where}")
+    settings = replace(settings, model=",".join(places))
+    around = {"BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "True", FROM: os.getcwd()}
+    environ = os.environ | settings.to_environment() | around
     options = {"--host": host, "--port": port, "--working-dir": home, "--timeout-graceful-shutdown": STOP_WITHIN}
     told = [str(text) for pair in options.items() for text in pair]
     return [sys.executable, "-m", "bentoml", "serve", "tsrep_deploy.service:Encoder", *told], environ, home
@@ -59,19 +74,33 @@ def prepared(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """`python -m tsrep_deploy`"""
-    parser = argparse.ArgumentParser("tsrep_deploy", description="Serve a tsrep model over HTTP.")
-    parser.add_argument("--model", required=True, help="folder of a model, or models:/name@alias")
+    parser = argparse.ArgumentParser("tsrep_deploy", description="Serve tsrep models over HTTP.")
+    parser.add_argument(
+        "--model",
+        required=True,
+        action="append",
+        help="[name=]folder of a model, or [name=]models:/name@alias; may be repeated",
+    )
     parser.add_argument("--host", default=HOST, help="address to listen on (%(default)s)")
     parser.add_argument("--port", default=PORT, type=int, help="port to listen on (%(default)s)")
-    for name in limits():
-        default = getattr(Settings, name)
-        parser.add_argument(flag(name), type=int, help=f"{texts()[name]} ({variable(name)}, {default})")
+    for field in fields(Settings):
+        if field.name != "model":
+            default = field.default if field.default != "" else "none"
+            parser.add_argument(flag(field.name), help=f"{texts()[field.name]} ({variable(field.name)}, {default})")
     said = vars(parser.parse_args(arguments))
     given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
     try:
         serve(**given)
     except InputError as error:
         sys.exit(f"tsrep serve: {error}")
+
+
+def _several(model: str | Path | Sequence[str | Path]) -> str:
+    models = [model] if isinstance(model, str | Path) else model
+    for one in models:
+        if "," in str(one):
+            raise InputError(f"expected no comma in where a model lies, it parts several from one another: {one}")
+    return ",".join(map(str, models))
 
 
 def _free(host: str, port: int) -> str:

@@ -1,4 +1,7 @@
-"""The npy form: one array (n, channel, time) in, (n, feature) or (n, feature, time) out. Nothing is ever unpickled."""
+"""The npy form: one array (n, channel, time) in, (n, feature) or (n, feature, time) out. Nothing is ever unpickled.
+
+int8 comes as an array (n,) of records with the fields `scale` (float32) and `embedding` (int8, feature).
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,11 @@ def read(body: bytes, settings: Settings) -> list[Block]:
         return whole(np.ascontiguousarray(flat.reshape(shape, order="F" if fortran else "C"), np.float32))
 
 
-def write(embeddings: np.ndarray) -> bytes:
+def write(embeddings: np.ndarray, scale: np.ndarray | None = None) -> bytes:
+    if scale is not None:
+        records = np.empty(len(embeddings), [("scale", "<f4"), ("embedding", "i1", embeddings.shape[1:])])
+        records["scale"], records["embedding"] = scale, embeddings
+        embeddings = records
     file = io.BytesIO()
     np.lib.format.write_array(file, embeddings, version=(1, 0), allow_pickle=False)
     return file.getvalue()

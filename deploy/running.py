@@ -11,31 +11,38 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .launch import HOST, STOP_WITHIN
 from .settings import flag
 
 
 @contextmanager
-def running(model: str | Path, port: int = 0, *, within: float = 90.0, **limits: int) -> Iterator[str]:
-    """The address (http://127.0.0.1:port) of a server of this model.
+def running(
+    model: str | Path | Sequence[str | Path], port: int = 0, *, within: float = 90.0, **said: Any
+) -> Iterator[str]:
+    """The address (http://127.0.0.1:port) of a server of this model, or of several.
 
-    port:   0 takes a free one. within: seconds that it may take until it is ready. limits: fields of `Settings`.
+    port:   0 takes a free one. within: seconds that it may take until it is ready. said: fields of `Settings`.
     Raises RuntimeError with what the server printed where it does not become ready. No process is left behind.
     """
     port = port or free_port()
-    options = {"--model": model, "--port": port} | {flag(name): value for name, value in limits.items()}
-    command = [sys.executable, "-m", "tsrep_deploy", *(str(text) for pair in options.items() for text in pair)]
-    with tempfile.TemporaryDirectory(prefix="tsrep-serve-") as home, tempfile.TemporaryFile() as said:
+    models = [model] if isinstance(model, str | Path) else model
+    options = [
+        ("--port", port),
+        *(("--model", one) for one in models),
+        *((flag(name), value) for name, value in said.items()),
+    ]
+    command = [sys.executable, "-m", "tsrep_deploy", *(str(text) for pair in options for text in pair)]
+    with tempfile.TemporaryDirectory(prefix="tsrep-serve-") as home, tempfile.TemporaryFile() as log:
         environ = os.environ | {"BENTOML_HOME": home}
-        server = subprocess.Popen(command, stdout=said, stderr=said, env=environ, start_new_session=True)
+        server = subprocess.Popen(command, stdout=log, stderr=log, env=environ, start_new_session=True)
         try:
             address = f"http://{HOST}:{port}"
-            _await(server, f"{address}/readyz", within, said)
+            _await(server, f"{address}/readyz", within, log)
             yield address
         finally:
             _stop(server)

@@ -1,13 +1,16 @@
-"""What BentoML serves: `bentoml serve tsrep_deploy.service:Encoder`, with the model in TSREP_MODEL.
+"""What BentoML serves: `bentoml serve tsrep_deploy.service:Encoder`, with the models in TSREP_MODEL.
 
-BentoML supervises the worker, answers /livez, /readyz and /metrics, limits concurrency and time; the routes are those of
-`app`. This module is also imported by the supervisor, which needs no model: torch is imported with the first instance.
+BentoML supervises the worker and answers /livez, /readyz and /metrics; the routes are those of `app`, and what every request passes
+is `door`. The models are loaded while the worker already answers: 503 until they are there. This module is also imported by the
+supervisor, which needs no model: torch is imported with the first instance.
 """
 
 from __future__ import annotations
 
-import gc
+import logging
 import os
+import signal
+import threading
 from typing import Any
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before the import: BentoML would report its use
@@ -16,13 +19,14 @@ import bentoml
 from _bentoml_sdk import Service
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-import tsrep
-
-from .app import make_app, refusal
-from .engine import Engine
+from . import tell
+from .app import make_app
+from .door import refusal
 from .refusal import Refused
 from .settings import Settings
+from .shelf import Shelf, settle
 
+log = logging.getLogger("tsrep.serve")
 settings = Settings.from_environment()
 
 
@@ -30,7 +34,12 @@ class Bounded(Service[Any]):
     """A service that answers unknown paths itself: BentoML keeps a set of metrics for every path that was ever asked for."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
-        inner: ASGIApp = super().to_asgi(is_main)
+        from _bentoml_impl.server.app import ServiceAppFactory
+
+        self.inject_config()
+        factory = ServiceAppFactory(self, is_main=is_main)
+        factory.timeout = None  # that of `door`, whose answers have our form
+        inner: ASGIApp = factory()
         own = {route.path for app, *_ in self.mount_apps for route in app.routes}
         known = sorted({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"} | own)
 
@@ -46,7 +55,7 @@ class Bounded(Service[Any]):
         return outer
 
 
-app = make_app(settings)
+app = make_app(settings, Shelf(settings, settle))
 
 
 @bentoml.service(
@@ -54,7 +63,6 @@ app = make_app(settings)
     service_class=Bounded,
     workers=1,
     threads=1,
-    traffic={"timeout": settings.timeout, "max_concurrency": settings.concurrency},
     metrics={
         "enabled": True,
         "namespace": "tsrep",
@@ -68,15 +76,24 @@ class Encoder:
     """Embeddings of time series windows."""
 
     def __init__(self) -> None:
-        self.engine = app.state.engine = Engine(tsrep.load(settings.model), settings)
-        # What is loaded now stays: full collections over it were most of the slow answers.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(100_000, 50, 100)
+        tell.to_standard_error()
+        self.shelf = app.state.shelf
+        threading.Thread(target=self._load, name="tsrep-models", daemon=True).start()
+
+    def _load(self) -> None:
+        try:
+            self.shelf.fill()
+        except Exception:
+            log.exception("the models do not load: the worker stops")
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+        log.info("ready", extra={"told": {"models": list(self.shelf.names)}})
+        if settings.reload:
+            self.shelf.watch()
 
     async def __is_ready__(self) -> bool:
-        return await self.engine.ready()
+        return bool(await self.shelf.ready())
 
     @bentoml.on_shutdown
     def close(self) -> None:
-        self.engine.close()
+        self.shelf.close()

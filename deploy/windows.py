@@ -47,7 +47,7 @@ def grouped(windows: Sequence[np.ndarray]) -> list[Block]:
 def padded(windows: Sequence[np.ndarray]) -> np.ndarray:
     """Arrays (…, time) that differ in time alone, one after the other along a new first axis, NaN behind shorter ones."""
     longest = max(window.shape[-1] for window in windows)
-    out = np.full((len(windows), *windows[0].shape[:-1], longest), np.nan, np.float32)
+    out = np.full((len(windows), *windows[0].shape[:-1], longest), np.nan, windows[0].dtype)
     for row, window in enumerate(windows):
         out[row, ..., : window.shape[-1]] = window
     return out

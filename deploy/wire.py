@@ -1,8 +1,11 @@
 """The forms of a body: which one a client sends and wants, and JSON itself.
 
 JSON in:  {"windows": [window, …]}, a window being [[channel 0's steps], [channel 1's steps], …]; null is missing.
-npy of pool=steps has NaN behind the end of shorter windows, as `Model.embed`; JSON and Arrow give each its own length.
-JSON out: {"model", "pool", "features", "embeddings": [[…], …]}, in the order of the windows.
+JSON out: {"model", "pool", "dtype", "features", "embeddings": [[…], …]}, in the order of the windows; of int8 also "scale".
+npy of steps has NaN behind the end of shorter windows, as `Model.embed`; JSON and Arrow give each its own length.
+
+A large body is read and written beside the event loop, which goes on: small parts of the work hold the interpreter's lock, and large
+JSON is read by Arrow, which holds it not at all.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from . import arrow, npy
+from .numbers import Sent
 from .refusal import Refused
 from .settings import Settings
 from .windows import Block, counted, grouped, padded, whole
@@ -39,13 +43,16 @@ class _Body(TypedDict):
 _BODY = TypeAdapter(_Body)
 
 
+LARGE = 2**16
+"""Bytes of JSON beyond which it is read by Arrow."""
+
+
 @dataclass(frozen=True)
 class Answer:
-    """Embeddings of a request: (n, feature), or for pool=steps (feature, time) of each window in turn. features: how wide they are."""
+    """Embeddings of a request, and what JSON says beside them."""
 
-    embeddings: np.ndarray | Sequence[np.ndarray]
+    sent: Sent
     pool: str | None
-    features: int
     model: str
 
 
@@ -58,7 +65,7 @@ def form_of(content_type: str | None) -> str:
     return form
 
 
-def wanted(accept: str | None) -> str:
+def wanted(accept: str | None, forms: Sequence[str] = FORMS) -> str:
     """The form that a client prefers among ours, JSON where it takes anything. Refused (406) where it takes none."""
     if not accept or accept == "*/*":
         return JSON
@@ -67,11 +74,11 @@ def wanted(accept: str | None) -> str:
         kind, *parameters = (text.strip() for text in part.split(";"))
         ranked.append((-_quality(parameters), place, kind))
     for negative, _, kind in sorted(ranked):
-        for form in FORMS:
+        for form in forms:
             if negative < 0 and kind in (form, "*/*", form.split("/")[0] + "/*"):
                 return form
-    message = f"expected Accept to allow one of {', '.join(FORMS)}, got {accept[:200]}"
-    raise Refused("accept", message, expected=list(FORMS), got=accept[:200])
+    message = f"expected Accept to allow one of {', '.join(forms)}, got {accept[:200]}"
+    raise Refused("accept", message, expected=list(forms), got=accept[:200])
 
 
 def read(form: str, body: bytes, settings: Settings) -> list[Block]:
@@ -83,11 +90,14 @@ def write(form: str, answer: Answer) -> bytes:
     if form == JSON:
         return _to_json(answer)
     if form == ARROW:
-        return arrow.write(answer.embeddings)
-    return npy.write(answer.embeddings if isinstance(answer.embeddings, np.ndarray) else padded(answer.embeddings))
+        return arrow.write(answer.sent)
+    values = answer.sent.values
+    return npy.write(values if isinstance(values, np.ndarray) else padded(values), answer.sent.scale)
 
 
 def _from_json(body: bytes, settings: Settings) -> list[Block]:
+    if len(body) > LARGE:
+        return arrow.read_json(body, settings)
     try:
         held: dict[str, Any] = _BODY.validate_json(body)  # type: ignore[assignment]
     except ValidationError as error:
@@ -118,13 +128,15 @@ def _array(window: list[list[float | None]], row: int) -> np.ndarray:
 
 
 def _to_json(answer: Answer) -> bytes:
-    told = {
-        "model": answer.model,
-        "pool": answer.pool,
-        "features": answer.features,
-        "embeddings": [e.tolist() for e in answer.embeddings],
-    }
-    return to_json(told, inf_nan_mode="null")  # NaN: steps before the first and after the last observed one
+    """Written window by window, so that no other thread waits for all of them."""
+    sent = answer.sent
+    told: dict[str, Any] = {"model": answer.model, "pool": answer.pool, "dtype": sent.dtype, "features": sent.features}
+    if sent.scale is not None:
+        told["scale"] = sent.scale.tolist()
+    head = to_json(told)
+    # NaN: steps before the first and after the last observed one
+    parts = [to_json(one.tolist(), inf_nan_mode="null") for one in sent.values]
+    return b"".join([head[:-1], b',"embeddings":[', b",".join(parts), b"]}"])
 
 
 def _quality(parameters: Sequence[str]) -> float:

@@ -53,11 +53,11 @@ def main() -> None:
     data = tsrep.load_dataset(DATA)
     query = data.test.values[WINDOW]
     with running(out) as address:
-        answer = post(f"{address}/embed", {"windows": [query.tolist()]})
+        answer = post(f"{address}/v1/embed", {"windows": [query.tolist()]})
     served = np.array(answer["embeddings"], np.float32)
     difference = float(np.abs(served - champion.embed(query[None])).max())
     console.print(
-        f"POST /embed gave {served.shape[1]} numbers; they differ from the registered model's by {difference:.1e}"
+        f"POST /v1/embed gave {served.shape[1]} numbers; they differ from the registered model's by {difference:.1e}"
     )
 
     heading("4  The nearest training windows of the window that was sent")

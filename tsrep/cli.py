@@ -225,19 +225,37 @@ def show(
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def serve(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
+    model: Annotated[
+        list[str] | None, typer.Option(help="[name=]folder or address; may be repeated, the first is the default.")
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
 ) -> None:
-    """Serve embeddings over HTTP (BentoML): POST /embed, GET /info, /readyz, /metrics.
+    """Serve models over HTTP (BentoML): tsrep serve FOLDER, or models:/name@champion. POST /v1/embed, GET /v1/info, /docs, /metrics.
 
-    Every limit of the service is a further flag, such as --max-windows 256; `python -m tsrep_deploy --help` lists them.
+    Every setting of the service is a further flag, such as --max-windows 256; `python -m tsrep_deploy --help` lists them.
     """
     from tsrep.plugins import plugin
 
-    words = iter([word for given in context.args for word in given.split("=", 1)])
-    limits = {flag.removeprefix("--").replace("-", "_"): _number(flag, next(words, "")) for flag in words}
-    plugin("servers", "bentoml")(model, host=host, port=port, **limits)
+    models, said = list(model or ()), {}
+    words = iter(context.args)
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if not word.startswith("--"):
+            models.append(word)
+        else:
+            said[flag.removeprefix("--").replace("-", "_")] = value if equals else next(words, "")
+    if not models:
+        raise InputError("expected a model to serve: tsrep serve runs/first, or --model name=runs/first")
+    plugin("servers", "bentoml")(models, host=host, port=port, **said)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def keys(context: typer.Context) -> None:
+    """API keys of the service: `tsrep keys add NAME` prints a new one once, `list`, `remove NAME`; --file says where they are."""
+    from tsrep.plugins import plugin
+
+    plugin("servers", "keys")(context.args)
 
 
 @app.command()

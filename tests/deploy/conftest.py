@@ -12,6 +12,7 @@ import pytest
 from tsrep_deploy.app import make_app
 from tsrep_deploy.engine import Engine
 from tsrep_deploy.settings import Settings
+from tsrep_deploy.shelf import Shelf
 
 import tsrep
 
@@ -36,21 +37,28 @@ def folder(model: tsrep.Model, tmp_path_factory: pytest.TempPathFactory) -> Path
 class Service:
     """The application in this process: many requests at once, on one loop, as the server would get them."""
 
-    def __init__(self, model: tsrep.Model, **limits: int) -> None:
-        self.settings = Settings(model="small", **limits)
-        self.app = make_app(self.settings)
-        self.engine = self.app.state.engine = Engine(model, self.settings)
+    def __init__(self, held: tsrep.Model | None, /, **said: Any) -> None:
+        self.settings = Settings(**({"model": "small", "log": "none"} | said))
+        self.shelf = Shelf(self.settings)
+        self.app = make_app(self.settings, self.shelf)
+        for name in self.shelf.names if held is not None else ():
+            self.shelf.put(name, Engine(held, self.settings, name, "0"))
 
     def ask(self, *requests: dict[str, Any]) -> list[httpx.Response]:
-        """Answers to requests that are sent together. A request holds the arguments of `httpx.AsyncClient.post`."""
+        """Answers to requests that are sent together. A request holds the arguments of `httpx.AsyncClient.post`, and perhaps `url`."""
 
         async def together(client: httpx.AsyncClient) -> list[httpx.Response]:
-            return list(await asyncio.gather(*(client.post("/embed", **request) for request in requests)))
+            return list(
+                await asyncio.gather(*(client.post(**({"url": "/v1/embed"} | request)) for request in requests))
+            )
 
         return self.within(together)
 
     def post(self, **request: Any) -> httpx.Response:
         return self.ask(request)[0]
+
+    def get(self, url: str, **request: Any) -> httpx.Response:
+        return self.within(lambda client: client.get(url, **request))
 
     def within(self, work: Callable[[httpx.AsyncClient], Coroutine[Any, Any, Any]]) -> Any:
         async def run() -> Any:
@@ -63,13 +71,13 @@ class Service:
 
 @pytest.fixture
 def service(model: tsrep.Model) -> Iterator[Callable[..., Service]]:
-    """Makes a service with these limits."""
+    """Makes a service with these settings; `loading=True`: whose models are not there yet."""
     made: list[Service] = []
 
-    def make(**limits: int) -> Service:
-        made.append(Service(model, **limits))
+    def make(loading: bool = False, **said: Any) -> Service:
+        made.append(Service(None if loading else model, **said))
         return made[-1]
 
     yield make
     for one in made:
-        one.engine.close()
+        one.shelf.close()

@@ -119,7 +119,7 @@ def test_a_full_queue_refuses_and_takes_again_when_it_has_emptied():
         await reached(gate)
         with pytest.raises(Refused) as refused:
             await batcher.embed([ones(3, 16), ones(2, 40)], None)
-        assert (refused.value.reason, refused.value.status) == ("queue_full", 503)
+        assert (refused.value.reason, refused.value.status) == ("queue_full", 429)
         waiting = asyncio.create_task(batcher.embed([ones(4, 16)], None))
         await asyncio.sleep(0.01)
         gate.open.set()

@@ -32,6 +32,15 @@ def test_every_limit_is_a_flag_and_a_variable_and_is_explained(capsys):
         assert len(texts()[name]) > 10
 
 
+def test_what_is_no_number_is_a_flag_and_a_variable_too(capsys):
+    with pytest.raises(SystemExit):
+        launch.main(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(Settings):
+        assert flag(field.name) in told
+        assert texts()[field.name]
+
+
 @pytest.mark.parametrize("name", limits())
 def test_a_limit_is_read_from_its_variable_and_a_flag_goes_before_it(name, monkeypatch):
     monkeypatch.setenv(variable(name), "2000")
@@ -40,7 +49,7 @@ def test_a_limit_is_read_from_its_variable_and_a_flag_goes_before_it(name, monke
 
 
 def test_settings_survive_the_environment():
-    settings = Settings(model="runs/first", name="first", max_windows=7, queue=9, threads=2)
+    settings = Settings(model="first=runs/first,b=models:/b@c", cors="https://a.org", max_windows=7, queue=9, threads=2)
     assert Settings.from_environment(settings.to_environment()) == settings
 
 
@@ -49,13 +58,36 @@ def test_settings_survive_the_environment():
     [
         ({"batch": 0}, "--batch to be a whole number of at least 1, got 0"),
         ({"timeout": True}, "--timeout to be a whole number"),
+        ({"timeout": "soon"}, "--timeout to be a whole number, got 'soon'"),
+        ({"log": "loud"}, "--log to be json or none, got 'loud'"),
+        ({"cors": "example.org"}, "--cors to be origins such as https://example.org, got 'example.org'"),
         ({"queue": 5}, "--queue to hold the windows of one request"),
-        ({"max_window": 5}, "unknown limit 'max_window'; did you mean 'max_windows'?"),
+        ({"max_window": 5}, "unknown setting 'max_window'; did you mean 'max_windows'?"),
     ],
 )
 def test_a_bad_limit_is_an_input_error(given, told):
     with pytest.raises(tsrep.InputError, match=told.split(";")[0]):
         Settings.given(**given)
+
+
+@pytest.mark.parametrize(
+    ("said", "models"),
+    [
+        ("runs/first", {"first": "runs/first"}),
+        ("a=runs/a, b=models:/b@champion", {"a": "runs/a", "b": "models:/b@champion"}),
+        ("models:/basic-motions@champion", {"basic-motions": "models:/basic-motions@champion"}),
+        ("models:/basic-motions/3", {"basic-motions": "models:/basic-motions/3"}),
+        ("runs/rate=0.1", {"rate-0.1": "runs/rate=0.1"}),
+        ("/data/my model", {"my-model": "/data/my model"}),
+    ],
+)
+def test_a_model_has_the_name_it_is_given_or_that_of_its_place(said, models):
+    assert Settings(model=said).models == models
+
+
+def test_two_models_of_one_name_are_an_input_error():
+    with pytest.raises(tsrep.InputError, match="'a' twice"):
+        _ = Settings(model="runs/a,other/a").models
 
 
 def test_a_variable_that_is_no_number_is_an_input_error(monkeypatch):
@@ -70,7 +102,7 @@ def test_the_command_serves_this_model_here_with_these_limits(folder, monkeypatc
     command, environ, home = launch.prepared("small", port=port, max_windows=7)
     assert command[1:5] == ["-m", "bentoml", "serve", "tsrep_deploy.service:Encoder"]
     assert command[command.index("--host") + 1] == "127.0.0.1"
-    assert (environ["TSREP_MODEL"], environ["TSREP_NAME"], environ["TSREP_MAX_WINDOWS"]) == (str(folder), "small", "7")
+    assert (environ["TSREP_MODEL"], environ["TSREP_MAX_WINDOWS"]) == (f"small={folder}", "7")
     assert environ["BENTOML_DO_NOT_TRACK"] == "True"
     assert environ["BENTOML_HOME"] == str(home) == str(tmp_path / "tsrep" / f"serve-{port}")
 
@@ -122,4 +154,4 @@ def test_the_supervisor_needs_neither_torch_nor_the_model():
 
 def test_the_package_is_the_deploy_folder_of_the_checkout():
     here = Path(__file__).parents[2]
-    assert Path(launch.__file__).parent == here / "deploy"
+    assert Path(launch.__file__).resolve().parent == here / "deploy"

@@ -181,8 +181,8 @@ def test_limits_of_windows_and_steps_hold_in_every_form(service, form):
 
 def test_an_answer_that_would_be_too_large_is_refused_before_it_is_made(service):
     limited = service(max_answer_bytes=16 * 40 * 4 * 2)
-    assert limited.post(**as_npy(GOOD), params={"pool": "steps"}).status_code == 200
-    answer = limited.post(**as_npy(np.concatenate([GOOD, GOOD])), params={"pool": "steps"})
+    assert limited.post(**as_npy(GOOD), url="/v1/steps").status_code == 200
+    answer = limited.post(**as_npy(np.concatenate([GOOD, GOOD])), url="/v1/steps")
     assert (answer.status_code, answer.json()["error"]["reason"]) == (413, "answer_size")
 
 
@@ -217,22 +217,23 @@ def test_bad_requests_among_good_ones_change_nothing_for_these(service, model):
     answers = running.ask(*mixed)
     expected = model.embed(GOOD)
     for good, poor in zip(answers[::2], answers[1::2], strict=True):
-        np.testing.assert_allclose(embeddings_of(good), expected, rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(embeddings_of(good), expected, rtol=1e-6, atol=1e-6)
         assert 400 <= poor.status_code < 500
 
 
 def test_a_service_without_its_model_yet_says_so(service):
-    loading = service()
-    loading.app.state.engine = None
+    loading = service(loading=True)
     answer = loading.post(**as_npy(GOOD))
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["error"]["reason"] == "not_ready"
+    assert not asyncio.run(loading.shelf.ready())
 
 
 def test_readiness_ends_when_the_model_no_longer_gives_its_own_embeddings(folder):
     import torch
     from tsrep_deploy.engine import Engine
 
-    engine = Engine(tsrep.load(folder), Settings(model=str(folder)))
+    engine = Engine(tsrep.load(folder), Settings(model=str(folder)), "small")
     assert asyncio.run(engine.ready())
     with torch.no_grad():
         next(engine.model.encoder.parameters()).add_(0.01)

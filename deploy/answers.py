@@ -1,0 +1,152 @@
+"""What each route makes of a request: windows in, numbers out. What is wrong with a request is said before it reaches the encoder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic_core import to_json
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from . import wire
+from .engine import POOLS, STEPS, Engine
+from .numbers import DTYPES, dimensions_of, dtype_of, sent
+from .refusal import Refused
+from .visit import VISIT
+from .windows import Block
+
+T = TypeVar("T")
+
+ASIDE = 2**16
+"""Bytes beyond which a body is read or written in a thread, beside the event loop."""
+
+_readers = ThreadPoolExecutor(2, thread_name_prefix="tsrep-wire")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request that was read: windows such as the model takes, and the form of the answer."""
+
+    blocks: list[Block]
+    accept: str
+
+
+async def embed(request: Request, engine: Engine) -> Response:
+    """Windows in, an embedding of each out. Query: pool, dtype, dimensions."""
+    pool = _pool(request.query_params.get("pool"))
+    dtype = dtype_of(request.query_params.get("dtype"))
+    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(pool))
+    asked = await _read(request, engine, ("pool", "dtype", "dimensions"))
+    made = await engine.embed(asked.blocks, pool)
+    return await _written(asked.accept, wire.Answer(sent(made, dtype, dimensions), pool, engine.name))
+
+
+async def steps(request: Request, engine: Engine) -> Response:
+    """Windows in, an embedding of every time step out. Query: dtype, dimensions."""
+    dtype = dtype_of(request.query_params.get("dtype"), DTYPES[:2])
+    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(STEPS))
+    asked = await _read(request, engine, ("dtype", "dimensions"))
+    made = await engine.embed(asked.blocks, STEPS)
+    return await _written(asked.accept, wire.Answer(sent(made, dtype, dimensions), STEPS, engine.name))
+
+
+async def similarity(request: Request, engine: Engine) -> Response:
+    """Two windows in, how near their embeddings are out: cosine similarity and Euclidean distance. Query: pool."""
+    pool = _pool(request.query_params.get("pool"))
+    asked = await _read(request, engine, ("pool",), only=wire.JSON)
+    count = sum(len(block.rows) for block in asked.blocks)
+    if count != 2:
+        raise Refused("two_windows", f"expected two windows to compare, got {count}", 2, count)
+    one, other = np.asarray(await engine.embed(asked.blocks, pool), np.float64)
+    size = float(np.linalg.norm(one) * np.linalg.norm(other))
+    told = {
+        "model": engine.name,
+        "pool": pool,
+        "cosine": float(one @ other) / size if size else None,
+        "euclidean": float(np.linalg.norm(one - other)),
+    }
+    return told_as_json(told)
+
+
+async def body_of(request: Request, most: int, within: float) -> bytes:
+    """The body. Refused: 413 by its announced length before any of it is read, or as soon as it grows beyond `most`; 408 where
+    it takes longer than `within` seconds."""
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > most:
+        raise _too_large(most, int(announced))
+    parts, size = [], 0
+    try:
+        async with asyncio.timeout(within):
+            async for part in request.stream():
+                size += len(part)
+                if size > most:
+                    raise _too_large(most, size)
+                parts.append(part)
+    except TimeoutError:
+        message = f"expected the whole body within {within:g} s, got {size} bytes of it"
+        raise Refused("body_timeout", message, expected=within, got=size) from None
+    except ClientDisconnect:
+        # An answer that nobody reads: without one, BentoML would keep the place of the request.
+        raise Refused("disconnected", "the client went away before its request was whole") from None
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def told_as_json(told: Any, status: int = 200) -> Response:
+    return Response(to_json(told), status, media_type=wire.JSON)
+
+
+async def _read(request: Request, engine: Engine, known: tuple[str, ...], only: str | None = None) -> Asked:
+    """Everything of a request that can be read and refused before the encoder is asked."""
+    headers, query, settings = request.headers, request.query_params, engine.settings
+    for name in query:
+        if name not in (*known, "model"):
+            expected = ["model", *known]
+            raise Refused(
+                "query", f"expected no query but {', '.join(expected)}, got '{name[:50]}'", expected, name[:50]
+            )
+    if headers.get("content-encoding", "identity") != "identity":
+        got = headers["content-encoding"][:50]
+        raise Refused("content_encoding", f"expected a body without Content-Encoding, got {got}", "identity", got)
+    form = wire.form_of(headers.get("content-type"))
+    accept = wire.wanted(headers.get("accept"), wire.FORMS if only is None else (only,))
+    body = await body_of(request, settings.max_body_bytes, settings.body_timeout)
+    blocks = await _aside(len(body), lambda: engine.checked(wire.read(form, body, settings)))
+    visit = VISIT.get()
+    if visit is not None:
+        visit.windows = sum(len(block.rows) for block in blocks)
+    return Asked(blocks, accept)
+
+
+async def _written(form: str, answer: wire.Answer) -> Response:
+    size = sum(one.size for one in answer.sent.values) * (16 if form == wire.JSON else 4)
+    return Response(await _aside(size, lambda: wire.write(form, answer)), media_type=form)
+
+
+async def _aside(size: int, work: Callable[[], T]) -> T:
+    """In a thread where it is large, so that no small request waits for it."""
+    if size <= ASIDE:
+        return work()
+    return await asyncio.get_running_loop().run_in_executor(_readers, work)
+
+
+def _pool(asked: str | None) -> str | None:
+    if asked in POOLS:
+        return asked
+    known = [name for name in POOLS if name]
+    hint = "; ask /v1/steps for every step" if asked == STEPS else ""
+    raise Refused(
+        "pool",
+        f"expected pool to be one of {', '.join(known)}, or none, got '{str(asked)[:50]}'{hint}",
+        known,
+        str(asked)[:50],
+    )
+
+
+def _too_large(most: int, got: int) -> Refused:
+    message = f"expected a body of at most {most} bytes, got {got} or more: send fewer windows, or a binary form"
+    return Refused("body_size", message, expected=most, got=got)

@@ -1,0 +1,166 @@
+"""What every request passes: its id, its key, its place among the others, its time, and its line in the log.
+
+BentoML has a limit of concurrency and of time of its own, which answer in another form and keep a timer for every request; they are
+off, and these stand in their place. The order: id, key (401), rate (429), place (429), then the route, all within the time (504).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import MutableMapping
+from contextlib import suppress
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from . import meters, tell
+from .answers import told_as_json
+from .bucket import Buckets
+from .keys import Keys
+from .refusal import Refused
+from .settings import Settings
+from .visit import VISIT, Visit
+
+OPEN = ("/v1/openapi.json", "/docs")
+"""Paths that ask for no key: they hold nothing but how to ask."""
+
+PATIENCE = 0.05
+"""Seconds after which the service begins to look whether the client is still there."""
+
+
+def refusal(refused: Refused, headers: MutableMapping[str, str] | None = None) -> Response:
+    """The answer to a refused request, counted."""
+    meters.REFUSED.labels(reason=refused.reason).inc()
+    visit = VISIT.get()
+    if visit is not None:
+        visit.reason = refused.reason
+    response = told_as_json(refused.to_dict(), refused.status)
+    response.headers.update({**refused.headers(), **(headers or {})})
+    return response
+
+
+class Door:
+    """ASGI middleware. keys: who may ask, everybody where there are none."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys | None) -> None:
+        self.app, self.settings, self.keys = app, settings, keys
+        self.buckets = Buckets(settings.rate, settings.burst) if settings.rate else None
+        self.inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = dict(scope["headers"])
+        visit = Visit(headers.get(b"x-request-id"))
+        token = VISIT.set(visit)
+        talk = _Talk(visit, receive, send)
+        try:
+            try:
+                self._admitted(scope["path"], headers, visit)
+            except Refused as refused:
+                await refusal(refused)(scope, receive, talk.send)
+                return
+            self.inside += 1
+            try:
+                await self._within(scope, talk)
+            finally:
+                self.inside -= 1
+        finally:
+            VISIT.reset(token)
+            if self.settings.log == "json":
+                tell.visited(scope, visit)
+
+    def _admitted(self, path: str, headers: dict[bytes, bytes], visit: Visit) -> None:
+        if self.keys is not None and path not in OPEN:
+            visit.key = self.keys.who(_key(headers))
+            if visit.key is None:
+                raise Refused(
+                    "key",
+                    "expected a key of this service, as Authorization: Bearer KEY or X-Api-Key: KEY; got none or another",
+                )
+        if self.buckets is not None and path not in OPEN:
+            wait = self.buckets.take(visit.key or "")
+            if wait:
+                limit = self.settings.rate
+                message = f"expected at most {limit} requests a minute, got more: try again in {wait:.0f} s"
+                raise Refused("rate", message, limit, again=wait)
+        if self.inside >= self.settings.concurrency:
+            limit = self.settings.concurrency
+            raise Refused(
+                "concurrency",
+                f"expected at most {limit} requests at a time, got one more: try again in a moment",
+                limit,
+                limit + 1,
+            )
+
+    async def _within(self, scope: Scope, talk: _Talk) -> None:
+        """The route, until it has answered, its time is over, or its client is gone; what is given up leaves the queue."""
+        work = asyncio.ensure_future(self.app(scope, talk.receive, talk.send))
+        watch: asyncio.Task[None] | None = None
+        try:
+            end = asyncio.get_running_loop().time() + self.settings.timeout
+            await asyncio.wait({work}, timeout=PATIENCE)
+            if not work.done():
+                watch = asyncio.ensure_future(talk.gone())
+                left = end - asyncio.get_running_loop().time()
+                await asyncio.wait({work, watch}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                await work
+                return
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await work
+            limit = self.settings.timeout
+            if watch is not None and watch.done():
+                refused = Refused("disconnected", "the client went away before it was answered")
+            else:
+                refused = Refused(
+                    "timeout", f"expected to answer within {limit} s, it took longer: ask for less at a time", limit
+                )
+            answer = refusal(refused)
+            if not talk.begun:
+                await answer(scope, talk.receive, talk.send)
+        finally:
+            for task in (work, watch):
+                if task is not None and not task.done():
+                    task.cancel()
+
+
+class _Talk:
+    """The two directions of a request, looked at in passing."""
+
+    def __init__(self, visit: Visit, receive: Receive, send: Send) -> None:
+        self._visit, self._receive, self._send = visit, receive, send
+        self._read = asyncio.Event()
+        self.begun = False
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._visit.bytes_in += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                self._read.set()
+        return message
+
+    async def gone(self) -> None:
+        """Returns when the client has gone away; its body, which others read, is read by then."""
+        await self._read.wait()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun, self._visit.status = True, message["status"]
+            own = [(b"x-request-id", self._visit.id.encode()), (b"server-timing", self._visit.timing().encode())]
+            message = {**message, "headers": [*message["headers"], *own]}
+        else:
+            self._visit.bytes_out += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _key(headers: dict[bytes, Any]) -> str:
+    kind, _, key = headers.get(b"authorization", b"").partition(b" ")
+    said = key.strip() if kind.lower() == b"bearer" else headers.get(b"x-api-key", b"")
+    return str(said.decode("latin-1"))

@@ -1,0 +1,263 @@
+"""The OpenAPI 3.1 document of the service, written by hand, with examples of the model's own windows: they run as they stand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+import tsrep
+
+from .engine import POOLS, Engine
+from .numbers import DTYPES
+from .refusal import AGAIN, STATUS
+from .wire import ARROW, JSON, NPY
+
+Schema = dict[str, Any]
+
+STEPS_SHOWN = 6
+"""Time steps of an example."""
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+FEW: Schema = {"type": ["number", "null"]}
+
+
+def document(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
+    """The document of a service of these models; examples and widths are those of `engine`, the default one."""
+    paths: dict[str, Any] = {}
+    for name, operation in _operations(engine, models).items():
+        what, verb = name.split()
+        paths[f"/v1/{what}"] = {verb: operation}
+        paths |= {f"/v1/models/{model}/{what}": {verb: _of_model(operation, model)} for model in models}
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "tsrep embedding service",
+            "version": tsrep.__version__,
+            "description": "Windows of time series in, embeddings out. Every request may bring an X-Request-Id, which its answer "
+            "and its line of the log carry; every answer has Server-Timing (queue, inference, total, in milliseconds).",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "security": [{"bearer": []}, {"header": []}, {}],
+        "paths": paths | _plain_paths(models),
+        "components": {
+            "schemas": _schemas(engine),
+            "parameters": _parameters(engine, models),
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A key of `tsrep keys add`; where the service has none, nobody needs one.",
+                },
+                "header": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+            },
+        },
+    }
+
+
+def page(told: dict[str, Any]) -> str:
+    """The document for people to read, as one page that loads nothing."""
+    rows = []
+    for path, item in told["paths"].items():
+        for verb, operation in item.items():
+            if "{" not in path and not path.startswith("/v1/models/"):
+                queries = ", ".join(escape(one["$ref"].rsplit("/", 1)[-1]) for one in operation.get("parameters", []))
+                route, what = f"{verb.upper()} {escape(path)}", escape(operation["summary"])
+                rows.append(f"<tr><td><code>{route}</code></td><td>{what}</td><td>{queries}</td></tr>")
+    style = (
+        ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+        "td,th{text-align:left;padding:.3rem 1rem .3rem 0;vertical-align:top}code{font-size:.95em}"
+    )
+    head = f"<!doctype html><html lang=en><meta charset=utf-8><title>tsrep service</title><style>{style}</style>"
+    return (
+        f"{head}<h1>{escape(told['info']['title'])}</h1><p>{escape(told['info']['description'])}</p>"
+        f"<table><thead><tr><th>Route<th>What it does<th>Query</thead><tbody>{''.join(rows)}</tbody></table>"
+        "<p>The whole document, with schemas and examples: <a href='/v1/openapi.json'>/v1/openapi.json</a></p></html>"
+    )
+
+
+def example(engine: Engine, windows: int) -> list[list[list[float | None]]]:
+    """The beginnings of a few of the model's own stored windows, in which something was observed."""
+    held = engine.model.check
+    shown = [held[i % len(held)] for i in range(windows)]
+    few = []
+    for one in shown:
+        first = int((~np.isnan(one)).any(axis=0).argmax())
+        part = one[:, first : first + STEPS_SHOWN]
+        few.append([[None if np.isnan(x) else float(np.round(x, 4)) for x in channel] for channel in part])
+    return few
+
+
+def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
+    binary = {NPY: {"schema": _binary()}, ARROW: {"schema": _binary()}}
+
+    def asked(windows: int) -> dict[str, Any]:
+        shown = {"schema": _ref("Windows"), "examples": {"windows": {"value": {"windows": example(engine, windows)}}}}
+        return {"required": True, "content": {JSON: shown, **binary}}
+
+    def post(summary: str, queries: Sequence[str], answer: str, windows: int = 2, forms: bool = True) -> dict[str, Any]:
+        content = {JSON: {"schema": _ref(answer)}} | (binary if forms else {})
+        return {
+            "summary": summary,
+            "parameters": [_parameter("model"), *map(_parameter, queries)],
+            "requestBody": asked(windows),
+            "responses": {"200": {"description": "As asked by Accept.", "content": content}, **_refusals(*_STATUSES)},
+        }
+
+    info = {
+        "summary": "The model: card, channels, rate, forms, limits, versions",
+        "parameters": [_parameter("model")],
+        "responses": {
+            "200": _json("What a client must know to ask well.", "Info"),
+            **_refusals(401, 404, 422, 429, 503),
+        },
+    }
+    return {
+        "embed post": post("An embedding of each window", ("pool", "dtype", "dimensions"), "Embeddings"),
+        "steps post": post("An embedding of every time step of each window", ("dtype_of_steps", "dimensions"), "Steps"),
+        "similarity post": post("How near the embeddings of two windows are", ("pool",), "Similarity", forms=False),
+        "info get": info,
+    }
+
+
+_STATUSES = (401, 404, 406, 408, 413, 415, 422, 429, 500, 503, 504)
+
+
+def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
+    open_: dict[str, Any] = {"security": [{}]}
+    ready = {"200": {"description": "Yes."}, "503": {"description": "Not yet, or no longer."}}
+    return {
+        "/v1/models": {
+            "get": {
+                "summary": "The names of the models; the first is the default",
+                "responses": {"200": _json("The names.", "Models"), **_refusals(401, 429)},
+            }
+        },
+        "/v1/openapi.json": {
+            "get": {"summary": "This document", "responses": {"200": {"description": "It."}, **_refusals(503)}, **open_}
+        },
+        "/docs": {
+            "get": {
+                "summary": "A page that lists the routes",
+                "responses": {"200": {"description": "HTML."}, **_refusals(503)},
+                **open_,
+            }
+        },
+        "/livez": {
+            "get": {"summary": "Whether the process answers", "responses": {"200": {"description": "Yes."}}, **open_}
+        },
+        "/readyz": {
+            "get": {
+                "summary": "Whether every model is loaded and embeds its own stored inputs as it should",
+                "responses": ready,
+                **open_,
+            }
+        },
+        "/metrics": {
+            "get": {"summary": "Numbers for Prometheus", "responses": {"200": {"description": "Text."}}, **open_}
+        },
+    }
+
+
+def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
+    def query(name: str, schema: Schema, description: str) -> dict[str, Any]:
+        return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+    return {
+        "model": query("model", {"enum": list(models)}, f"Which model; '{models[0]}' where none is named."),
+        "pool": query("pool", {"enum": [pool for pool in POOLS if pool]}, "How steps become one; by default as the encoder does."),
+        "dtype": query(
+            "dtype", {"enum": list(DTYPES)},
+            "Numbers of the answer. int8: q = round(x / scale) with a scale of each vector, which is sent along; x is about scale * q.",
+        ),
+        "dtype_of_steps": query("dtype", {"enum": list(DTYPES[:2])}, "Numbers of the answer."),
+        "dimensions": query(
+            "dimensions", {"type": "integer", "minimum": 1, "maximum": engine.width("rich")},
+            "Only the first so many numbers of each embedding. None was trained to be more important: measure what is lost.",
+        ),
+    }  # fmt: skip
+
+
+def _schemas(engine: Engine) -> dict[str, Any]:
+    settings = engine.settings
+    steps = {"type": "array", "items": FEW, "minItems": 1, "maxItems": settings.max_samples}
+    window = {
+        "type": "array",
+        "items": steps,
+        "minItems": len(engine.model.data.channels),
+        "maxItems": len(engine.model.data.channels),
+        "description": f"channel by channel, all of one length: {', '.join(engine.model.data.channels[:20])}; null is missing",
+    }
+    head = {"model": TEXT, "pool": {"type": ["string", "null"]}, "dtype": {"enum": list(DTYPES)}, "features": COUNT}
+    error = {"reason": {"enum": list(STATUS)}, "message": TEXT, "expected": {}, "got": {}}
+    told = engine.info() | {"models": []}
+    return {
+        "Windows": _object(
+            {"windows": {"type": "array", "items": window, "minItems": 1, "maxItems": settings.max_windows}}
+        ),
+        "Embeddings": _object(
+            {
+                **head,
+                "scale": {"type": "array", "items": NUMBER},
+                "embeddings": {"type": "array", "items": {"type": "array", "items": NUMBER}},
+            },
+            optional=("scale",),
+        ),
+        "Steps": _object(
+            {
+                **head,
+                "embeddings": {"type": "array", "items": {"type": "array", "items": {"type": "array", "items": FEW}}},
+            }
+        ),
+        "Similarity": _object(
+            {
+                "model": TEXT,
+                "pool": {"type": ["string", "null"]},
+                "cosine": FEW,
+                "euclidean": {"type": "number", "minimum": 0},
+            }
+        ),
+        "Models": _object({"models": {"type": "array", "items": TEXT, "minItems": 1}}),
+        "Info": {"type": "object", "required": sorted(told)},
+        "Error": _object({"error": _object(error, optional=("expected", "got"))}),
+    }
+
+
+def _of_model(operation: dict[str, Any], model: str) -> dict[str, Any]:
+    queries = [one for one in operation["parameters"] if one != _parameter("model")]
+    return {**operation, "summary": f"{operation['summary']} (model {model})", "parameters": queries}
+
+
+def _refusals(*statuses: int) -> dict[str, Any]:
+    found = {}
+    for status in statuses:
+        reasons = ", ".join(reason for reason, its in STATUS.items() if its == status)
+        found[str(status)] = _json(f"Refused: {reasons}", "Error")
+        if status in AGAIN:
+            found[str(status)]["headers"] = {"Retry-After": {"schema": COUNT, "description": "seconds"}}
+    return found
+
+
+def _object(properties: dict[str, Any], optional: Sequence[str] = ()) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
+
+
+def _json(description: str, schema: str) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": _ref(schema)}}}
+
+
+def _ref(schema: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/parameters/{name}"}
+
+
+def _binary() -> Schema:
+    return {"type": "string", "contentEncoding": "binary"}

@@ -1,0 +1,72 @@
+"""The OpenAPI document is valid, its examples run as they stand, and the service answers as it says."""
+
+import jsonschema
+import pytest
+
+
+def resolved(told: dict, schema: dict) -> dict:
+    """A schema with the document's components beside it."""
+    return {**schema, "components": told["components"]}
+
+
+def test_the_document_is_valid(service):
+    validator = pytest.importorskip("openapi_spec_validator", reason="needs openapi-spec-validator, of the extra dev")
+    told = service().get("/v1/openapi.json").json()
+    validator.validate(told)
+    told["paths"]["/v1/embed"]["post"].pop("responses")
+    told["info"].pop("title")
+    with pytest.raises(Exception, match="title"):
+        validator.validate(told)
+
+
+def test_every_example_runs_and_is_answered_as_the_document_says(service):
+    running = service(model="a=small,b=small")
+    told, ran = running.get("/v1/openapi.json").json(), 0
+    for path, item in told["paths"].items():
+        body = item.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
+        if body is None:
+            continue
+        for example in body["examples"].values():
+            jsonschema.validate(example["value"], resolved(told, body["schema"]))
+            answer = running.post(url=path, json=example["value"])
+            assert answer.status_code == 200, answer.text
+            schema = item["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+            jsonschema.validate(answer.json(), resolved(told, schema))
+            bad = running.post(url=path, json={"windows": []})
+            schema = item["post"]["responses"][str(bad.status_code)]["content"]["application/json"]["schema"]
+            jsonschema.validate(bad.json(), resolved(told, schema))
+            ran += 1
+    assert ran >= 9
+
+
+@pytest.mark.parametrize("path", ["/v1/info", "/v1/models", "/v1/models/small/info"])
+def test_what_is_read_is_as_the_document_says(service, path):
+    running = service()
+    told = running.get("/v1/openapi.json").json()
+    schema = told["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(running.get(path).json(), resolved(told, schema))
+
+
+def test_every_route_is_in_the_document_and_nothing_else(service):
+    running = service(model="a=small,b=small")
+    told = running.get("/v1/openapi.json").json()
+    served = {"/livez", "/readyz", "/metrics"}  # BentoML's
+    assert set(told["paths"]) == {route.path for route in running.app.routes} | served
+
+
+def test_every_query_of_the_document_is_taken_and_its_values_are_all_there_are(service):
+    running = service()
+    told = running.get("/v1/openapi.json").json()
+    for path in ("/v1/embed", "/v1/steps", "/v1/similarity"):
+        post = told["paths"][path]["post"]
+        example = post["requestBody"]["content"]["application/json"]["examples"]["windows"]["value"]
+        for reference in post["parameters"]:
+            query = told["components"]["parameters"][reference["$ref"].rsplit("/", 1)[-1]]
+            for value in query["schema"].get("enum", [1]):
+                assert running.post(url=path, json=example, params={query["name"]: value}).status_code == 200
+
+
+def test_the_page_loads_nothing_from_elsewhere(service):
+    page = service().get("/docs").text
+    assert "POST /v1/embed" in page
+    assert not [word for word in ("http:", "https:", "src=", "@import", "url(") if word in page]
