@@ -1,0 +1,148 @@
+"""The client gives what the model gives, says what was refused, and tries again when it is worth it."""
+
+import asyncio
+import subprocess
+import sys
+
+import httpx
+import numpy as np
+import pytest
+from tsrep_deploy.app import make_app
+from tsrep_deploy.engine import Engine
+from tsrep_deploy.settings import Settings
+from tsrep_deploy.shelf import Shelf
+
+import tsrep
+from tsrep.integrations import client as module
+from tsrep.integrations.client import AsyncClient, Client, Retry, ServiceError
+
+RNG = np.random.default_rng(3)
+X = RNG.standard_normal((7, 3, 40)).astype(np.float32)
+RAGGED = [RNG.standard_normal((3, steps)).astype(np.float32) for steps in (40, 9, 30)]
+
+
+class Served(httpx.BaseTransport):
+    """The application as a transport for the sync client too."""
+
+    def __init__(self, app) -> None:
+        self.app = httpx.ASGITransport(app)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        async def handle():
+            answer = await self.app.handle_async_request(request)
+            return httpx.Response(answer.status_code, headers=answer.headers, content=await answer.aread())
+
+        return asyncio.run(handle())
+
+
+@pytest.fixture(scope="module")
+def model():
+    return tsrep.fit(X, encoder={"name": "dilated", "hidden": 8, "depth": 2, "features": 16}, training={"steps": 2})
+
+
+@pytest.fixture
+def app(model):
+    settings = Settings(model="a=x,b=x", log="none", max_windows=4)
+    shelf = Shelf(settings)
+    for name in shelf.names:
+        shelf.put(name, Engine(model, settings, name))
+    yield make_app(settings, shelf)
+    shelf.close()
+
+
+@pytest.fixture
+def client(app):
+    with Client("http://service", transport=Served(app), batch=3) as client:
+        yield client
+
+
+def test_embeddings_are_those_of_the_model_in_parts_too(client, model):
+    np.testing.assert_allclose(client.embed(X), model.embed(X), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(client.embed(RAGGED, "mean"), model.embed(RAGGED, "mean"), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(client.embed(tsrep.as_panel(X)), model.embed(X), rtol=1e-6, atol=1e-6)
+    few = client.embed(X, dtype="int8", dimensions=5)
+    assert few.shape == (7, 5) and few.dtype == np.float32
+    np.testing.assert_allclose(few, model.embed(X)[:, :5], atol=np.abs(few).max() / 200)
+    half = client.embed(X, dtype="float16")
+    np.testing.assert_array_equal(half, model.embed(X).astype(np.float16).astype(np.float32))
+
+
+def test_steps_similarity_and_info(client, model):
+    local = model.embed(RAGGED, "steps")
+    for row, one in enumerate(client.steps(RAGGED)):
+        np.testing.assert_allclose(one, local[row][:, : RAGGED[row].shape[1]], rtol=1e-6, atol=1e-6)
+    assert client.similarity(X[0], X[0]).euclidean == 0
+    assert -1 <= client.similarity(X[0], RAGGED[1]).cosine < 1
+    assert client.info()["features"] == 16
+
+
+def test_the_async_client_gives_the_same(app, model):
+    async def scene():
+        async with AsyncClient("http://service", model="b", transport=httpx.ASGITransport(app), batch=3) as client:
+            both = await asyncio.gather(client.embed(X), client.steps(RAGGED))
+            return *both, await client.similarity(X[0], X[1]), await client.info()
+
+    embedded, steps, similarity, info = asyncio.run(scene())
+    np.testing.assert_allclose(embedded, model.embed(X), rtol=1e-6, atol=1e-6)
+    assert [one.shape[1] for one in steps] == [40, 9, 30]
+    assert (similarity.model, info["model"]) == ("b", "b")
+
+
+def test_a_refusal_is_an_error_with_its_reason_and_is_not_tried_again(client):
+    with pytest.raises(ServiceError, match="expected 3 channels") as error:
+        client.embed(X[:, :2])
+    assert (error.value.status, error.value.reason, len(error.value.request_id)) == (422, "channels", 32)
+    with pytest.raises(ServiceError, match="at least one window"):
+        client.embed(X[:0])
+
+
+def answering(*statuses: int, after: str | None = None):
+    """A transport that answers with these statuses in turn, 0 being no answer; and the statuses that are left."""
+    left = list(statuses)
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        status = left.pop(0)
+        if status == 0:
+            raise httpx.ConnectError("refused")
+        if status == 200:
+            return httpx.Response(200, json={"features": 1})
+        body = {"error": {"reason": "queue_full", "message": "full"}}
+        return httpx.Response(status, json=body, headers={"Retry-After": after} if after else {})
+
+    return httpx.MockTransport(handle), left
+
+
+def test_what_may_succeed_later_is_tried_again_and_not_sooner_than_asked(monkeypatch):
+    waited = []
+    monkeypatch.setattr(module.time, "sleep", waited.append)
+    transport, left = answering(429, 503, 0, 504, 200, after="2")
+    assert Client("http://x", transport=transport).info() == {"features": 1}
+    assert left == []
+    assert [wait >= 2 for wait in waited] == [True, True, False, True]
+    assert 0.2 <= waited[2] <= 0.4  # the third wait of its own: half of 0.4 s, or more
+
+
+def test_it_gives_up_in_the_end(monkeypatch):
+    monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+    transport, left = answering(*[429] * 10)
+    with pytest.raises(ServiceError, match="full") as error:
+        Client("http://x", transport=transport, retry=Retry(2)).info()
+    assert (error.value.status, len(left)) == (429, 7)
+    transport, left = answering(*[0] * 3)
+    assert not Client("http://x", transport=transport).ready()
+    assert len(left) == 2
+
+
+def test_something_else_at_the_address_is_told():
+    transport = httpx.MockTransport(lambda request: httpx.Response(404, text="<html>not here"))
+    with pytest.raises(ServiceError, match="not here"):
+        Client("http://x", transport=transport).info()
+
+
+def test_the_client_needs_no_torch():
+    code = (
+        "import sys, numpy as np\nfrom tsrep.integrations.client import Client\n"
+        "from tsrep.integrations.client_calls import _stream, _windows\n"
+        "Client('http://x'); _stream(_windows(np.zeros((1, 2, 3), 'f4'))); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
