@@ -73,6 +73,21 @@ async def similarity(request: Request, engine: Engine) -> Response:
     return told_as_json(told)
 
 
+async def classify(request: Request, engine: Engine) -> Response:
+    """Windows in, the class of each and the probabilities of all classes out. Refused (404) where the model carries no head."""
+    head = engine.model.head
+    if head is None:
+        message = (
+            f"expected a model that carries a classification head, '{engine.name}' carries none; see tsrep.fit_head"
+        )
+        raise Refused("head", message)
+    asked = await _read(request, engine, ())
+    said = head(np.asarray(await engine.embed(asked.blocks, head.pool)))
+    classes = wire.Classes(head.classes, said.astype(np.float32), engine.name)
+    content = await _aside(said.size * 16, lambda: wire.write_classes(asked.accept, classes))
+    return Response(content, media_type=asked.accept)
+
+
 async def body_of(request: Request, most: int, within: float) -> bytes:
     """The body. Refused: 413 by its announced length before any of it is read, or as soon as it grows beyond `most`; 408 where
     it takes longer than `within` seconds."""

@@ -29,7 +29,12 @@ log = logging.getLogger("tsrep.serve")
 Handler = Callable[[Request], Awaitable[Response]]
 Asking = Callable[[Request, Engine], Awaitable[Response]]
 
-ASKING: dict[str, Asking] = {"embed": answers.embed, "steps": answers.steps, "similarity": answers.similarity}
+ASKING: dict[str, Asking] = {
+    "embed": answers.embed,
+    "steps": answers.steps,
+    "similarity": answers.similarity,
+    "classify": answers.classify,
+}
 """What a model is asked for by POST."""
 
 EXPOSED = ("X-Request-Id", "Server-Timing", "Retry-After")

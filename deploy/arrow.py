@@ -10,6 +10,7 @@ Out: one column `embedding`, in the order of the windows: fixed_size_list<float>
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,14 @@ def write(sent: Sent) -> bytes:
         column = pa.ListArray.from_arrays((np.arange(len(values) + 1) * feature).astype(np.int32), inner)
     columns = {"embedding": column} | ({} if sent.scale is None else {"scale": pa.array(sent.scale)})
     return stream(pa.record_batch(columns))
+
+
+def write_classes(label: Sequence[str], probability: np.ndarray) -> bytes:
+    """Columns `label` and `probability`, a fixed_size_list in the order of the model's classes."""
+    import pyarrow as pa
+
+    column = pa.FixedSizeListArray.from_arrays(pa.array(probability.ravel()), probability.shape[1])
+    return stream(pa.record_batch({"label": pa.array(label), "probability": column}))
 
 
 def stream(batch: Any) -> bytes:

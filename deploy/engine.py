@@ -89,6 +89,7 @@ class Engine:
             "method": _chosen(model.plan.method),
             "encoder": _chosen(model.plan.encoder),
             "data": {key: value for key, value in asdict(data).items() if key not in ("channels", "rate", "length")},
+            "classes": None if model.head is None else list(model.head.classes),
             "forms": list(FORMS),
             "limits": {name: getattr(self.settings, name) for name in limits()},
             "versions": versions(),

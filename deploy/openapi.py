@@ -120,6 +120,7 @@ def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
         "embed post": post("An embedding of each window", ("pool", "dtype", "dimensions"), "Embeddings"),
         "steps post": post("An embedding of every time step of each window", ("dtype_of_steps", "dimensions"), "Steps"),
         "similarity post": post("How near the embeddings of two windows are", ("pool",), "Similarity", forms=False),
+        "classify post": post("The class of each window, of a model that carries a head", (), "Classes"),
         "info get": info,
     }
 
@@ -219,6 +220,14 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 "pool": {"type": ["string", "null"]},
                 "cosine": FEW,
                 "euclidean": {"type": "number", "minimum": 0},
+            }
+        ),
+        "Classes": _object(
+            {
+                "model": TEXT,
+                "classes": {"type": "array", "items": TEXT},
+                "label": {"type": "array", "items": TEXT},
+                "probability": {"type": "array", "items": {"type": "array", "items": NUMBER}},
             }
         ),
         "Models": _object({"models": {"type": "array", "items": TEXT, "minItems": 1}}),

@@ -56,6 +56,19 @@ class Answer:
     model: str
 
 
+@dataclass(frozen=True)
+class Classes:
+    """What a head says: classes, and (n, class) float32 probabilities."""
+
+    classes: tuple[str, ...]
+    probability: np.ndarray
+    model: str
+
+    @property
+    def label(self) -> list[str]:
+        return [self.classes[i] for i in self.probability.argmax(axis=1)]
+
+
 def form_of(content_type: str | None) -> str:
     """The form of a request's body. Refused (415) where it is none of ours."""
     form = (content_type or "").split(";", 1)[0].strip().lower()
@@ -93,6 +106,16 @@ def write(form: str, answer: Answer) -> bytes:
         return arrow.write(answer.sent)
     values = answer.sent.values
     return npy.write(values if isinstance(values, np.ndarray) else padded(values), answer.sent.scale)
+
+
+def write_classes(form: str, said: Classes) -> bytes:
+    """npy holds the probabilities alone."""
+    if form == NPY:
+        return npy.write(said.probability)
+    if form == ARROW:
+        return arrow.write_classes(said.label, said.probability)
+    told = {"model": said.model, "classes": said.classes, "label": said.label}
+    return to_json({**told, "probability": said.probability.tolist()})
 
 
 def _from_json(body: bytes, settings: Settings) -> list[Block]:

@@ -78,6 +78,7 @@ TOP = {
     "__init__",
     "__main__",
     "model",
+    "heads",
     "suspects",
     "fitting",
     "stream_fitting",

@@ -22,6 +22,7 @@ _PUBLIC = {
     "load": "model",
     "Model": "model",
     "untrained": "model",
+    "fit_head": "heads",
     "keep_results": "reporting:keep",
     "show_results": "evaluation.report:show",
     "results_markdown": "evaluation.report:markdown",
@@ -127,6 +128,7 @@ if TYPE_CHECKING:
     from tsrep.forecasting import Head as Head
     from tsrep.forecasting import forecast as forecast
     from tsrep.forecasting import forecasts as forecasts
+    from tsrep.heads import fit_head as fit_head
     from tsrep.learning import Training as Training
     from tsrep.losses import info_nce as info_nce
     from tsrep.method import DataShape as DataShape

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, checkpoint, plan, randomness, registry, suspects
+from tsrep import card, checkpoint, heads, plan, randomness, registry, suspects
 from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
@@ -77,6 +77,7 @@ class Model:
     suspects: what bad-pair mining found in training, to look at; None where nothing was mined.
     streams: what it knows of each stream, where it was trained on several; `scaler` and `check` are then those of the first. `of` gives
              the model of one.
+    head:    a classification of the embeddings, of `tsrep.fit_head`; None where there is none.
     """
 
     encoder: nn.Module
@@ -89,6 +90,7 @@ class Model:
     view: nn.Module | None = None
     suspects: Suspects | None = None
     streams: Mapping[str, Stream] = field(default_factory=dict)
+    head: heads.Classifier | None = None
 
     def __repr__(self) -> str:
         method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
@@ -259,7 +261,7 @@ class Model:
             self._write(Path(beside))
             for name in [p.name for p in Path(beside).iterdir()]:
                 (Path(beside) / name).replace(folder / name)
-        for name, part in ((VIEW, self.view), (suspects.NAME, self.suspects)):
+        for name, part in ((VIEW, self.view), (suspects.NAME, self.suspects), (heads.NAME, self.head)):
             if part is None:  # of a model that stood here before
                 (folder / name).unlink(missing_ok=True)
         return folder
@@ -271,12 +273,15 @@ class Model:
             checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
         if self.suspects is not None:
             self.suspects.save(folder / suspects.NAME)
+        if self.head is not None:
+            self.head.save(folder / heads.NAME)
         described: dict[str, Any] = asdict(self.data) | {
             "scaler": self.scaler.to_dict(),
             "format": FORMAT,
             "versions": versions(),
         }
         described["weights"] = _sha256(folder / "weights.safetensors")
+        described["head"] = None if self.head is None else _sha256(folder / heads.NAME)
         described["view"] = None if self.view is None else _sha256(folder / VIEW)
         tensors = {"inputs": torch.from_numpy(self.check)}
         if self.streams:
@@ -326,7 +331,7 @@ def load(path: str | Path) -> Model:
             {
                 k: v
                 for k, v in content.items()
-                if k not in ("scaler", "format", "versions", "weights", "view", "streams")
+                if k not in ("scaler", "format", "versions", "weights", "view", "head", "streams")
             },
             "data.json",
         )
@@ -363,6 +368,10 @@ def load(path: str | Path) -> Model:
         suspects.load(folder / suspects.NAME) if (folder / suspects.NAME).is_file() else None,
         streams,
     )
+    if held.get("head") != (_sha256(folder / heads.NAME) if (folder / heads.NAME).is_file() else None):
+        raise InputError(f"expected the head that was saved with the model in {path}, got another or none")
+    if held.get("head"):
+        model = replace(model, head=heads.load(folder / heads.NAME, model.features))
     _prove(model, stored["embeddings"].numpy(), path)
     # What the stored inputs are too short to reach is told by the file itself.
     if held.get("weights") != _sha256(folder / "weights.safetensors"):
@@ -376,7 +385,7 @@ def untrained(model: Model, seed: int) -> Model:
     """The same model with random weights that never saw data: the baseline beside every learned number."""
     with randomness.seeded(seed, randomness.WEIGHTS):
         encoder = encoder_for(model.plan, _shape(model.plan, model.data, model.streams))
-    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None)
+    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None, head=None)
 
 
 def inputs_to_keep(panel: Panel, most: int = 4) -> np.ndarray:

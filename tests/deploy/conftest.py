@@ -26,7 +26,8 @@ def model() -> tsrep.Model:
     """Trained on windows of unequal length, so that its stored inputs hold padding."""
     rng = np.random.default_rng(0)
     X = [rng.standard_normal((3, steps)).astype(np.float32) for steps in rng.integers(30, 49, 24)]
-    return tsrep.fit(X, encoder=ENCODER, training={"steps": 5, "batch_size": 8})
+    fitted = tsrep.fit(X, encoder=ENCODER, training={"steps": 5, "batch_size": 8})
+    return tsrep.fit_head(fitted, X, np.arange(24) % 3, pool="mean")
 
 
 @pytest.fixture(scope="session")

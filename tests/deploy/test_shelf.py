@@ -11,7 +11,7 @@ from conftest import ENCODER
 from service_requests import as_npy, embeddings_of
 from tsrep_deploy.app import make_app
 from tsrep_deploy.settings import Settings
-from tsrep_deploy.shelf import Shelf, version
+from tsrep_deploy.shelf import Shelf, fetch, version
 
 import tsrep
 
@@ -127,6 +127,13 @@ def test_a_retired_engine_is_closed_after_its_last_request(place, other):
         assert len(asyncio.run(engine.batcher.embed([X], None))[0]) == 3  # it still works
     assert closed.wait(5)
     shelf.close()
+
+
+def test_a_model_is_fetched_by_a_process_of_its_own(folder, tmp_path):
+    fetch(str(folder), tmp_path / "here")
+    assert (tmp_path / "here" / "weights.safetensors").read_bytes() == (folder / "weights.safetensors").read_bytes()
+    with pytest.raises(tsrep.InputError, match=r"did not arrive(.|\n)*nothing"):
+        fetch(str(tmp_path / "nothing"), tmp_path / "there")
 
 
 def test_an_address_is_fetched_beside_and_exchanged_when_it_points_elsewhere(model, other, tmp_path, monkeypatch):

@@ -37,7 +37,8 @@ class Served(httpx.BaseTransport):
 
 @pytest.fixture(scope="module")
 def model():
-    return tsrep.fit(X, encoder={"name": "dilated", "hidden": 8, "depth": 2, "features": 16}, training={"steps": 2})
+    encoder = {"name": "dilated", "hidden": 8, "depth": 2, "features": 16}
+    return tsrep.fit_head(tsrep.fit(X, encoder=encoder, training={"steps": 2}), X, list("abcabca"))
 
 
 @pytest.fixture
@@ -74,6 +75,12 @@ def test_steps_similarity_and_info(client, model):
     assert client.similarity(X[0], X[0]).euclidean == 0
     assert -1 <= client.similarity(X[0], RAGGED[1]).cosine < 1
     assert client.info()["features"] == 16
+
+
+def test_classes_are_those_of_the_head(client, model):
+    said = client.classify(X)
+    np.testing.assert_allclose(said.probability, model.head(model.embed(X)), atol=1e-6)
+    assert said.label == tuple(said.classes[i] for i in said.probability.argmax(axis=1))
 
 
 def test_the_async_client_gives_the_same(app, model):

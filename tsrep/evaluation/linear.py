@@ -22,6 +22,11 @@ def linear(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int
     training part: as many folds as the rarest class has rows, at most 5. With fewer than two rows in some class there
     is nothing to choose by, and C is 1.
     """
+    return np.asarray(fitted(train, labels, seed=seed).predict(test))
+
+
+def fitted(train: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Any:
+    """The pipeline of `linear`, a scaler and a regression, fitted."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import GridSearchCV, StratifiedKFold
@@ -42,7 +47,7 @@ def linear(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int
             cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
             search = GridSearchCV(probe(1.0), {"logisticregression__C": list(GRID)}, cv=cut, refit=False)
             best = search.fit(train[index], labels[index]).best_params_["logisticregression__C"]
-        return np.asarray(probe(best).fit(train, labels).predict(test))
+        return probe(best).fit(train, labels)
 
 
 def ridge(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int = 0) -> np.ndarray:

@@ -16,12 +16,23 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from tsrep.integrations.client_calls import Call, Calls, Retry, ServiceError, Similarity, headers_of, read, wait_before
+from tsrep.integrations.client_calls import (
+    Call,
+    Calls,
+    Classes,
+    Retry,
+    ServiceError,
+    Similarity,
+    headers_of,
+    read,
+    together,
+    wait_before,
+)
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["AsyncClient", "Client", "Retry", "ServiceError", "Similarity"]
+__all__ = ["AsyncClient", "Classes", "Client", "Retry", "ServiceError", "Similarity"]
 
 T = TypeVar("T")
 
@@ -64,6 +75,10 @@ class Client:
     ) -> list[np.ndarray]:
         """An embedding of every time step: (feature, time) for each window."""
         return [one for call in self._calls.steps(X, dtype, dimensions) for one in self._ask(call)]
+
+    def classify(self, X: Any) -> Classes:
+        """What the model's head says of each window. ServiceError (404, head) where it carries none."""
+        return together([self._ask(call) for call in self._calls.classify(X)])
 
     def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """How near the embeddings of two windows (channel, time) are."""
@@ -130,6 +145,10 @@ class AsyncClient:
     ) -> list[np.ndarray]:
         """As `Client.steps`."""
         return [one for call in self._calls.steps(X, dtype, dimensions) for one in await self._ask(call)]
+
+    async def classify(self, X: Any) -> Classes:
+        """As `Client.classify`."""
+        return together([await self._ask(call) for call in self._calls.classify(X)])
 
     async def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """As `Client.similarity`."""

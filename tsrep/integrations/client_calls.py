@@ -44,6 +44,15 @@ class Similarity:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """What the model's head says. classes: names (class,). label: of each window. probability: (n, class) float32."""
+
+    classes: tuple[str, ...]
+    label: tuple[str, ...]
+    probability: np.ndarray
+
+
+@dataclass(frozen=True)
 class Retry:
     """times: tries after the first. first: seconds before the first of them, doubled each time; a random half of it is waited, or more
     where the service says so (Retry-After)."""
@@ -103,6 +112,12 @@ class Calls:
         return Call(
             "POST", "/v1/similarity", lambda answer: Similarity(**answer.json()), self._params(pool=pool), headers, body
         )
+
+    def classify(self, X: Any) -> Iterator[Call[Classes]]:
+        for part in self._parts(X):
+            yield Call(
+                "POST", "/v1/classify", _classes, self._params(), {"Content-Type": ARROW, "Accept": JSON}, _stream(part)
+            )
 
     def info(self) -> Call[dict[str, Any]]:
         return Call("GET", "/v1/info", lambda answer: dict(answer.json()), self._params())
@@ -165,6 +180,17 @@ def _embeddings(answer: httpx.Response) -> np.ndarray:
     if "scale" in table.column_names:
         values *= table.column("scale").to_numpy().astype(np.float32)[:, None]
     return values
+
+
+def _classes(answer: httpx.Response) -> Classes:
+    told = answer.json()
+    return Classes(tuple(told["classes"]), tuple(told["label"]), np.array(told["probability"], np.float32))
+
+
+def together(parts: Sequence[Classes]) -> Classes:
+    """What several requests said, as of one."""
+    labels = [label for part in parts for label in part.label]
+    return Classes(parts[0].classes, tuple(labels), np.concatenate([part.probability for part in parts]))
 
 
 def _steps(answer: httpx.Response) -> list[np.ndarray]:
