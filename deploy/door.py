@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
-from contextlib import suppress
 from typing import Any
 
 from starlette.responses import Response
@@ -96,36 +95,57 @@ class Door:
             )
 
     async def _within(self, scope: Scope, talk: _Talk) -> None:
-        """The route, until it has answered, its time is over, or its client is gone; what is given up leaves the queue."""
-        work = asyncio.ensure_future(self.app(scope, talk.receive, talk.send))
-        watch: asyncio.Task[None] | None = None
+        """The route, until it has answered, its time is over, or its client is gone; what is given up leaves the queue.
+
+        A request that is soon answered costs one timer: it is watched from a task of its own only after `PATIENCE`.
+        """
+        guard = _Guard(talk, self.settings.timeout)
         try:
-            end = asyncio.get_running_loop().time() + self.settings.timeout
-            await asyncio.wait({work}, timeout=PATIENCE)
-            if not work.done():
-                watch = asyncio.ensure_future(talk.gone())
-                left = end - asyncio.get_running_loop().time()
-                await asyncio.wait({work, watch}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-            if work.done():
-                await work
-                return
-            work.cancel()
-            with suppress(asyncio.CancelledError):
-                await work
+            await self.app(scope, talk.receive, talk.send)
+        except asyncio.CancelledError:
+            if guard.why is None:  # the server stops
+                raise
+            guard.task.uncancel()
             limit = self.settings.timeout
-            if watch is not None and watch.done():
-                refused = Refused("disconnected", "the client went away before it was answered")
-            else:
-                refused = Refused(
-                    "timeout", f"expected to answer within {limit} s, it took longer: ask for less at a time", limit
-                )
-            answer = refusal(refused)
+            message = {
+                "disconnected": "the client went away before it was answered",
+                "timeout": f"expected to answer within {limit} s, it took longer: ask for less at a time",
+            }[guard.why]
+            answer = refusal(Refused(guard.why, message))
             if not talk.begun:
                 await answer(scope, talk.receive, talk.send)
         finally:
-            for task in (work, watch):
-                if task is not None and not task.done():
-                    task.cancel()
+            guard.stop()
+
+
+class _Guard:
+    """Cancels the task that made it when `timeout` seconds are over or the client is gone; `why` then says which."""
+
+    def __init__(self, talk: _Talk, timeout: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.task: asyncio.Task[object] = task
+        self.why: str | None = None
+        self._talk, self._left = talk, timeout - PATIENCE
+        self._watch: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(PATIENCE, self._begin)
+
+    def stop(self) -> None:
+        self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    def _begin(self) -> None:
+        self._watch = asyncio.ensure_future(self._look())
+
+    async def _look(self) -> None:
+        try:
+            async with asyncio.timeout(self._left):
+                await self._talk.gone()
+            self.why = "disconnected"
+        except TimeoutError:
+            self.why = "timeout"
+        self.task.cancel()
 
 
 class _Talk:
