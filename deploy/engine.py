@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import asdict
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from time import monotonic
 from typing import Any
@@ -34,7 +34,7 @@ class Engine:
     name, version: what the service calls the model. InputError for a model of several streams.
     """
 
-    def __init__(self, model: tsrep.Model, settings: Settings, name: str, version: str = "") -> None:
+    def __init__(self, model: tsrep.Model | tsrep.Light, settings: Settings, name: str, version: str = "") -> None:
         self.model, self.settings, self.name, self.version = servable(model), settings, name, version
         # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
         self._reference = model.embed(model.check)
@@ -77,6 +77,7 @@ class Engine:
     def info(self) -> dict[str, Any]:
         """What a client must know to ask well."""
         model, data = self.model, self.model.data
+        plan = model.plan if isinstance(model.plan, dict) else tsrep.plan_dict(model.plan)
         return {
             "model": self.name,
             "version": self.version,
@@ -86,9 +87,10 @@ class Engine:
             "features": model.features,
             "pools": list(POOLS),
             "dtypes": list(DTYPES),
-            "method": _chosen(model.plan.method),
-            "encoder": _chosen(model.plan.encoder),
-            "data": {key: value for key, value in asdict(data).items() if key not in ("channels", "rate", "length")},
+            "runtime": model.runtime,
+            "method": plan["method"],
+            "encoder": plan["encoder"],
+            "data": {key: value for key, value in vars(data).items() if key not in ("channels", "rate", "length")},
             "classes": None if model.head is None else list(model.head.classes),
             "forms": list(FORMS),
             "limits": {name: getattr(self.settings, name) for name in limits()},
@@ -107,14 +109,14 @@ class Engine:
             raise Refused("answer_size", message, expected=self.settings.max_answer_bytes, got=size)
 
     def _start(self) -> None:
-        """In the encoder's thread: torch keeps the number of threads for each thread that calls it."""
-        if self.settings.threads:
+        """In the encoder's thread: torch keeps the number of threads for each thread that calls it; an export has its own."""
+        if self.settings.threads and "torch" in sys.modules:
             import torch
 
             torch.set_num_threads(self.settings.threads)
 
 
-def servable(model: tsrep.Model) -> tsrep.Model:
+def servable(model: tsrep.Model | tsrep.Light) -> tsrep.Model | tsrep.Light:
     """The model itself. InputError where it is none of one stream."""
     if model.streams:
         raise tsrep.InputError(
@@ -127,17 +129,12 @@ def servable(model: tsrep.Model) -> tsrep.Model:
 def versions() -> dict[str, str]:
     """Of what the numbers depend on, here and now."""
     found = {"python": platform.python_version()}
-    for name in ("tsrep", "torch", "numpy", "bentoml", "pyarrow"):
+    for name in ("tsrep", "torch", "onnxruntime", "numpy", "bentoml", "pyarrow"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "unknown"
+            found[name] = "unknown" if name != "onnxruntime" else "not installed"
     return found
-
-
-def _chosen(part: Any) -> dict[str, Any]:
-    """A method or an encoder: the name of its file, by which it is chosen in a plan, and its settings."""
-    return {"name": type(part).__module__.rsplit(".", 1)[-1], **asdict(part)}
 
 
 def _finite(block: Block, embeddings: np.ndarray, pool: str | None) -> None:

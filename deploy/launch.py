@@ -53,7 +53,7 @@ def prepared(
         Keys(settings.keys)  # a worker without it would be started again and again
     host = _free(host, port)
     # A worker that can not load a model would be started again and again.
-    loaded = {name: servable(tsrep.load(where)) for name, where in settings.models.items()}
+    loaded = {name: servable(tsrep.load_light(where)) for name, where in settings.models.items()}
     home = _home(port)
     places = []
     for name, where in settings.models.items():

@@ -2,7 +2,7 @@
 
 BentoML supervises the worker and answers /livez, /readyz and /metrics; the routes are those of `app`, and what every request passes
 is `door`. The models are loaded while the worker already answers: 503 until they are there. This module is also imported by the
-supervisor, which needs no model: torch is imported with the first instance.
+supervisor, which needs no model; an instance whose models were all exported needs no torch.
 """
 
 from __future__ import annotations

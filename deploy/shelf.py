@@ -113,6 +113,9 @@ class Shelf:
                     continue
                 engine = self._engine(folder, name)  # proves itself by its stored inputs, or raises
                 place.took(folder)
+                if place.folder() != folder:  # what a light model reads only when it is needed lies there now
+                    engine.close()
+                    engine = self._engine(place.folder(), name)
             except Exception as error:  # whatever is wrong with it, the old one goes on
                 log.warning(
                     "a new model does not load, the old one stays",
@@ -132,7 +135,8 @@ class Shelf:
             self.look()
 
     def _engine(self, folder: Path, name: str) -> Engine:
-        return Engine(tsrep.load(folder), self.settings, name, version(folder))
+        model = tsrep.load_light(folder, threads=self.settings.threads or None)
+        return Engine(model, self.settings, name, version(folder))
 
     def close(self) -> None:
         self._closed.set()
@@ -200,7 +204,7 @@ def home() -> Path:
 
 def fetch(address: str, folder: Path) -> None:
     """The model at an address into a folder, in a process of its own: what speaks to a registry weighs more than the encoder."""
-    code = "import os, sys, tsrep; os.nice(10); tsrep.load(sys.argv[1]).save(sys.argv[2])"
+    code = "import os, sys, tsrep; os.nice(10); tsrep.load_light(sys.argv[1]).save(sys.argv[2])"
     command = [sys.executable, "-c", code, address, str(folder)]
     where = os.environ.get(FROM) or None
     done = subprocess.run(command, capture_output=True, text=True, cwd=where, timeout=FETCH_WITHIN, check=False)
@@ -231,7 +235,7 @@ def _mark(folder: Path) -> tuple[object, ...]:
     stats = [
         (path.name, path.stat())
         for path in sorted(folder.glob("*"))
-        if path.suffix in (".yaml", ".json", ".safetensors")
+        if path.suffix in (".yaml", ".json", ".safetensors", ".onnx")
     ]
     return tuple((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)
 

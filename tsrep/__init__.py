@@ -19,10 +19,13 @@ _PUBLIC = {
     "bad_pairs": "suspects",
     "bar": "fitting",
     "observers_of": "fitting",
-    "load": "model",
+    "load": "loading",
     "Model": "model",
     "untrained": "model",
     "fit_head": "heads",
+    "export": "exporting",
+    "load_light": "light",
+    "Light": "light",
     "keep_results": "reporting:keep",
     "show_results": "evaluation.report:show",
     "results_markdown": "evaluation.report:markdown",
@@ -114,6 +117,7 @@ if TYPE_CHECKING:
     from tsrep.evaluation import warping as _evaluation_warping
     from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.evaluation.tidy import tidy as tidy
+    from tsrep.exporting import export as export
     from tsrep.fitting import bar as bar
     from tsrep.fitting import build as build
     from tsrep.fitting import finish as finish
@@ -130,6 +134,9 @@ if TYPE_CHECKING:
     from tsrep.forecasting import forecasts as forecasts
     from tsrep.heads import fit_head as fit_head
     from tsrep.learning import Training as Training
+    from tsrep.light import Light as Light
+    from tsrep.light import load_light as load_light
+    from tsrep.loading import load as load
     from tsrep.losses import info_nce as info_nce
     from tsrep.method import DataShape as DataShape
     from tsrep.method import Method as Method
@@ -137,7 +144,6 @@ if TYPE_CHECKING:
     from tsrep.method import StreamShape as StreamShape
     from tsrep.method import Term as Term
     from tsrep.model import Model as Model
-    from tsrep.model import load as load
     from tsrep.model import untrained as untrained
     from tsrep.observers import Interrupted as Interrupted
     from tsrep.observers import Observer as Observer

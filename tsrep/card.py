@@ -18,6 +18,7 @@ def write(
     history: Sequence[Mapping[str, float]],
     results: Sequence[Mapping[str, Any]],
     versions: Mapping[str, str],
+    export: Mapping[str, Any] | None = None,
 ) -> str:
     """Markdown: what the model is, data, method with its source, results with spread, limits, versions, how to load."""
     method, encoder = registry.name_of("methods", plan.method), registry.name_of("encoders", plan.encoder)
@@ -49,6 +50,7 @@ def write(
         _table(results) + _costs(results)
         if results
         else "Not evaluated yet: `tsrep evaluate PATH DATA --task classify` writes this section.",
+        *(() if export is None else ("## Runtime", _runtime(export))),
         "## Limits",
         "- It knows windows like those it was trained on: the same sensors, units, rate and placement.\n"
         f"- Windows much longer than {data['length']} steps see more context in a step than there was in training.\n"
@@ -82,6 +84,20 @@ def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:
         + ", ".join([f"loss {loss:.4g}", *numbers])
         + "."
     )
+
+
+def _runtime(export: Mapping[str, Any]) -> str:
+    """What was measured when the model was exported."""
+    text = (
+        f"Exported for ONNX Runtime, {export['precision']}, windows of up to {export['length']} steps; torch computes longer ones. "
+        f"Largest difference from torch {export['difference']:.1g}, over several lengths and patterns of missing values."
+    )
+    gate = export.get("gate")
+    if not gate:
+        return text
+    lines = ["| on the validation part | float32 | " + f"{export['precision']} |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {before} | {after} |" for name, (before, after) in gate.items()]
+    return text + "\n\n" + "\n".join(lines)
 
 
 def _table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -103,7 +103,7 @@ def embed(
     from tsrep.data.panel import Panel
     from tsrep.embedding_table import write
     from tsrep.fitting import source
-    from tsrep.model import load
+    from tsrep.loading import load
     from tsrep.plan import DataPlan
 
     write_to = write(out)  # refuses an unknown ending before any work
@@ -163,7 +163,7 @@ def evaluate(
     They are MiniRocket and catch22 on labelled data; last value, season and ridge on raw lags for a forecast.
     """
     from tsrep.evaluation import report
-    from tsrep.model import load
+    from tsrep.loading import load
     from tsrep.reporting import keep
 
     loaded = load(model)
@@ -209,7 +209,7 @@ def show(
 ) -> None:
     """What a model learned: its training, the series, mask and view of a few windows where its view is learned, and bad pairs."""
     from tsrep import showing
-    from tsrep.model import load
+    from tsrep.loading import load
 
     loaded = load(model)
     folder = out or (Path(model) / "pictures" if Path(model).is_dir() else Path("pictures"))
@@ -256,6 +256,30 @@ def keys(context: typer.Context) -> None:
     from tsrep.plugins import plugin
 
     plugin("servers", "keys")(context.args)
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Folder of a model; the export is put into it.")],
+    precision: Annotated[
+        str,
+        typer.Option(help="float32, exact; or int8, if it keeps neighbours and probe accuracy on the validation part."),
+    ] = "float32",
+    data: Annotated[str | None, typer.Option(help="What int8 is measured on; the data of the plan by default.")] = None,
+    length: Annotated[int | None, typer.Option(help="Longest window it takes; that of training by default.")] = None,
+) -> None:
+    """Put the encoder into the model's folder for ONNX Runtime too, which is faster and does without torch."""
+    from tsrep.exporting import export as exported
+    from tsrep.loading import load
+
+    if not Path(model).is_dir():
+        raise InputError(f"expected the folder of a model to put the export into, found none at {model}")
+    made = exported(load(model, "torch"), precision=precision, data=data, length=length)
+    made.save(model)
+    report = made.exported.report if made.exported is not None else {}
+    say(f"[bold]{model}[/] embeds by {made.runtime}, {report['difference']:.1g} from torch at most")
+    for name, (before, after) in report.get("gate", {}).items():
+        say(f"{name}: {before} in float32, {after} in {precision}")
 
 
 @app.command()

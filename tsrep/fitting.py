@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tsrep import plan as plans
-from tsrep import randomness, registry, stream_fitting
+from tsrep import randomness, registry, saving, stream_fitting
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs
@@ -27,9 +27,10 @@ from tsrep.data.streams import Streams
 from tsrep.data.windows import windows
 from tsrep.distributed import World
 from tsrep.errors import InputError, nearest
+from tsrep.loading import load
 from tsrep.meters import meter, warning
 from tsrep.method import DataShape, Method
-from tsrep.model import Described, Model, encoder_for, inputs_to_keep, load
+from tsrep.model import Described, Model, encoder_for, inputs_to_keep
 from tsrep.observers import Observer
 from tsrep.origin import Origin, numbered
 from tsrep.pairs import Alone
@@ -137,7 +138,7 @@ def observers_of(plan: Plan, panel: Panel | Streams) -> list[Observer]:
 def finish(model: Model, folder: Path | None, observers: Sequence[Observer]) -> Model:
     """Save the model in the folder of its run, whose checkpoint has served, and tell the observers."""
     if folder is not None:
-        model.put(folder)
+        saving.put(model, folder)
         (folder / CHECKPOINT).unlink(missing_ok=True)
     for observer in observers:
         observer.done(model)
@@ -186,7 +187,7 @@ def prepare(panel: Panel | Streams, plan: Plan, licence: str | None = None) -> P
         raise InputError(
             "expected at least two windows to contrast, got one; set data.window to cut a long series into windows"
         )
-    train, held = _hold_out(numbered(cut), plan.training.validation, plan.seed)
+    train, held = held_out(numbered(cut), plan.training.validation, plan.seed)
     _enough(len(train), None if held is None else len(held))
     scaler = Scaler.fit(train) if plan.data.normalise else Scaler.identity(train.values.shape[1])
     kept, alone = train.channels, plan.data.independent
@@ -219,7 +220,7 @@ def _prepare_streams(streams: Streams, plan: Plan, licence: str | None) -> Prepa
         raise InputError(
             "expected at least two windows to contrast, got one; set data.window to cut long series into windows"
         )
-    kept, aside = _hold_out(stream_fitting.outline(cut), plan.training.validation, plan.seed)
+    kept, aside = held_out(stream_fitting.outline(cut), plan.training.validation, plan.seed)
     train, held = cut.rows(kept.label), None if aside is None else cut.rows(aside.label)
     _enough(train.count, None if held is None else held.count)
     known = stream_fitting.parts(train, plan)
@@ -369,7 +370,7 @@ def windowed(panel: Panel, data: DataPlan) -> Panel:
     return panel
 
 
-def _hold_out(panel: Panel, share: float, seed: int) -> tuple[Panel, Panel | None]:
+def held_out(panel: Panel, share: float, seed: int) -> tuple[Panel, Panel | None]:
     """Whole subjects where they are known, else whole recordings, else series."""
     if share == 0:
         return panel, None

@@ -1,16 +1,19 @@
-"""A head that a model carries: what it says of its embeddings. A linear classification, saved beside the model as plain numbers."""
+"""A head that a model carries: what it says of its embeddings. A linear classification, saved beside the model as plain numbers.
+
+Read and applied by numpy alone, for those who serve an export without torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from tsrep import checkpoint
+from tsrep import folders
 from tsrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +42,10 @@ class Classifier:
         return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
     def save(self, path: Path) -> None:
+        import torch
+
+        from tsrep import checkpoint
+
         tensors = {"weight": torch.from_numpy(self.weight), "bias": torch.from_numpy(self.bias)}
         checkpoint.save(path, tensors, {"kind": "classify", "classes": self.classes, "pool": self.pool})
 
@@ -72,13 +79,27 @@ def fit_head(model: Model, X: Any, labels: Sequence[Any] | np.ndarray, pool: str
     return replace(model, head=head)
 
 
+def beside(folder: Path, held: Mapping[str, Any], features: int) -> Classifier | None:
+    """The head of the model in this folder, None where it has none; `held` is its data.json.
+
+    InputError where the file is not the one that was saved, or no head for embeddings of this width.
+    """
+    path = folder / NAME
+    if held.get("head") != (folders.sha256(path) if path.is_file() else None):
+        raise InputError(f"expected the head that was saved with the model in {folder}, got another or none")
+    return load(path, features) if path.is_file() else None
+
+
 def load(path: Path, model_features: int) -> Classifier:
     """InputError where the file is none of a head, or of one for embeddings of another width."""
-    tensors, told = checkpoint.load(path)
+    from safetensors import SafetensorError, safe_open
+
     try:
-        weight, bias = tensors["weight"].double().numpy(), tensors["bias"].double().numpy()
+        with safe_open(path, framework="numpy") as file:
+            told = json.loads((file.metadata() or {})["numbers"])
+            weight, bias = (file.get_tensor(name).astype(np.float64) for name in ("weight", "bias"))
         classes, pool = tuple(map(str, told["classes"])), told["pool"]
-    except (KeyError, TypeError) as error:
+    except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise InputError(f"expected a classification head in {path}, it is damaged: {error}") from error
     width = model_features * (4 if pool == "rich" else 1)
     if weight.shape != (len(classes), width) or bias.shape != (len(classes),):

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -15,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, checkpoint, heads, plan, randomness, registry, suspects
+from tsrep import card, folders, heads, randomness, registry, runtime, saving
 from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
@@ -27,21 +23,10 @@ from tsrep.errors import InputError, nearest
 from tsrep.method import DataShape, StreamShape
 from tsrep.plan import Plan
 from tsrep.readouts import READOUTS
+from tsrep.runtime import CHUNK, Bound, Run, Runtime
 from tsrep.series import Series, part_of
 from tsrep.streaming import Fuse, Stream, fused
 from tsrep.suspects import Suspects
-
-CHUNK = 32
-"""Windows that go through the encoder at a time: more do not fit the processor's cache and are slower (measured on two cores)."""
-
-FORMAT = 1
-FILES = ("plan.yaml", "weights.safetensors", "data.json", "check.safetensors", "README.md")
-VIEW = "view.safetensors"
-"""Weights of a learned view, where there is one."""
-
-TOLERANCE = 1e-4
-LARGEST = 2**20
-"""Bytes of a text file of a model folder that are still parsed."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +63,7 @@ class Model:
     streams: what it knows of each stream, where it was trained on several; `scaler` and `check` are then those of the first. `of` gives
              the model of one.
     head:    a classification of the embeddings, of `tsrep.fit_head`; None where there is none.
+    exported: the encoder for a faster runtime, as `tsrep.export` makes it; it embeds for as long as the encoder stays as it was.
     """
 
     encoder: nn.Module
@@ -91,6 +77,7 @@ class Model:
     suspects: Suspects | None = None
     streams: Mapping[str, Stream] = field(default_factory=dict)
     head: heads.Classifier | None = None
+    exported: Bound | None = None
 
     def __repr__(self) -> str:
         method, encoder = registry.name_of("methods", self.plan.method), registry.name_of("encoders", self.plan.encoder)
@@ -104,6 +91,12 @@ class Model:
         if self.streams and self.fuse == "concat":
             return sum(self.widths.values())
         return cast(int, self.encoder.features) * self._apart
+
+    @property
+    def runtime(self) -> str:
+        """What computes the embeddings: torch, or what the export runs on; longer windows than it takes go through torch."""
+        fast = self._fast()
+        return f"{runtime.TORCH} {torch.__version__}" if fast is None else fast.name
 
     @property
     def _apart(self) -> int:
@@ -210,91 +203,36 @@ class Model:
         made = self._embed_inputs(self.inputs(scaled), pool, batch_size)
         return made.reshape(len(scaled), -1, *made.shape[2:])
 
-    @torch.inference_mode()
     def _embed_inputs(self, values: np.ndarray, pool: str | None, batch_size: int) -> np.ndarray:
+        fast = self._fast()
+
+        def run(steps: int) -> Run:
+            return self._by_torch if fast is None or steps > fast.length else fast
+
+        return runtime.embedded(run, values, pool, batch_size)
+
+    def _fast(self) -> Runtime | None:
+        bound = self.exported
+        return bound.runtime if bound is not None and bound.holds(self.encoder) else None
+
+    @torch.inference_mode()
+    def _by_torch(self, values: np.ndarray, pool: str | None) -> np.ndarray:
         parameter = next(self.encoder.parameters())
-        n, _, time = values.shape
-        first, last = _span(values)
-        order = np.argsort(last - first, kind="stable")
-        whole = bool((first == 0).all() and (last == time).all())
-        out: np.ndarray | None = None
-        for begin in range(0, n, batch_size):
-            rows = slice(begin, begin + batch_size) if whole else order[begin : begin + batch_size]
-            low, high = int(first[rows].min()), int(last[rows].max())
-            part = torch.from_numpy(np.ascontiguousarray(values[rows, :, low:high]))
-            series = Series.of(part.to(parameter.device, parameter.dtype))
-            embedding = self.encoder(series)
-            if pool == "steps":
-                found = embedding.steps.masked_fill(~series.extent[:, None], float("nan"))
-            elif pool is None:
-                found = embedding.pooled
-            else:
-                found = READOUTS[pool](embedding.steps, series.extent)
-            made = found.float().cpu().numpy()
-            if out is None:
-                shape = (n, made.shape[1], time) if pool == "steps" else (n, made.shape[1])
-                out = np.full(shape, np.nan, np.float32)
-            if pool == "steps":
-                out[rows, :, low:high] = made
-            else:
-                out[rows] = made
-        assert out is not None
-        return out
+        series = Series.of(torch.from_numpy(values).to(parameter.device, parameter.dtype))
+        embedding = self.encoder(series)
+        if pool == "steps":
+            found = embedding.steps.masked_fill(~series.extent[:, None], float("nan"))
+        elif pool is None:
+            found = embedding.pooled
+        else:
+            found = READOUTS[pool](embedding.steps, series.extent)
+        return np.asarray(found.float().cpu().numpy())
 
     def save(self, path: str | Path) -> Path:
         """Write the model's folder. What stands there is replaced once the new one is whole; a folder of anything else is refused."""
-        folder = Path(path)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"expected a folder to save the model in, got a file: {path}")
-        if folder.is_dir() and any(folder.iterdir()) and not _is_ours(folder):
-            raise InputError(f"expected a new folder or one of a tsrep run, got one with other files: {path}")
-        if (folder / checkpoint.NAME).is_file():
-            raise InputError(
-                f"expected a folder to save the model in, {path} holds a run that was stopped; choose another"
-            )
-        return self.put(folder)
+        return saving.put(self, saving.checked(Path(path)))
 
-    def put(self, folder: Path) -> Path:
-        """`save` for the run's own folder, whose checkpoint stays until the model is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".saving-") as beside:
-            self._write(Path(beside))
-            for name in [p.name for p in Path(beside).iterdir()]:
-                (Path(beside) / name).replace(folder / name)
-        for name, part in ((VIEW, self.view), (suspects.NAME, self.suspects), (heads.NAME, self.head)):
-            if part is None:  # of a model that stood here before
-                (folder / name).unlink(missing_ok=True)
-        return folder
-
-    def _write(self, folder: Path) -> None:
-        (folder / "plan.yaml").write_text(plan.to_yaml(self.plan))
-        checkpoint.save(folder / "weights.safetensors", self.encoder.state_dict(), {"format": FORMAT})
-        if self.view is not None:
-            checkpoint.save(folder / VIEW, self.view.state_dict(), {"format": FORMAT})
-        if self.suspects is not None:
-            self.suspects.save(folder / suspects.NAME)
-        if self.head is not None:
-            self.head.save(folder / heads.NAME)
-        described: dict[str, Any] = asdict(self.data) | {
-            "scaler": self.scaler.to_dict(),
-            "format": FORMAT,
-            "versions": versions(),
-        }
-        described["weights"] = _sha256(folder / "weights.safetensors")
-        described["head"] = None if self.head is None else _sha256(folder / heads.NAME)
-        described["view"] = None if self.view is None else _sha256(folder / VIEW)
-        tensors = {"inputs": torch.from_numpy(self.check)}
-        if self.streams:
-            described["streams"] = {name: known.to_dict() for name, known in self.streams.items()}
-            tensors = {f"inputs/{name}": torch.from_numpy(known.check) for name, known in self.streams.items()}
-        (folder / "data.json").write_text(json.dumps(described, indent=1))
-        tensors["embeddings"] = torch.from_numpy(self._proof())
-        checkpoint.save(folder / "check.safetensors", tensors, {"format": FORMAT})
-        (folder / "history.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.history))
-        (folder / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in self.results))
-        (folder / "README.md").write_text(self.card())
-
-    def _proof(self) -> np.ndarray:
+    def proof(self) -> np.ndarray:
         """Embeddings of the stored inputs, of several streams as `embed` joins them."""
         if not self.streams:
             return self._embed(self.scaler.transform(self.check), None, CHUNK)
@@ -302,122 +240,27 @@ class Model:
 
     def card(self) -> str:
         """The model's card in Markdown: data, method with its source, results with spread, limits, versions, how to load."""
+        return self.card_with(None if self._fast() is None or self.exported is None else self.exported.report)
+
+    def card_with(self, export: Mapping[str, Any] | None) -> str:
+        """The card of a model in whose folder lies this export."""
         told = asdict(self.data) | {"streams": {name: known.to_dict() for name, known in self.streams.items()}}
-        return card.write(self.plan, told, self.features, self.history, self.results, versions())
-
-
-def load(path: str | Path) -> Model:
-    """A model from its folder, or from an address such as models:/name@champion.
-
-    Embeds the stored inputs again and raises InputError when the embeddings differ, as for a missing or damaged file.
-    """
-    folder = _folder(path)
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise InputError(
-                f"expected a tsrep model in {path}, found no {name} there; it holds a run that is not finished, or is damaged"
-            )
-    made = plan.read(folder / "plan.yaml")[0]
-    held = _json(folder / "data.json")
-    if held.get("format") != FORMAT:
-        raise InputError(
-            f"expected model format {FORMAT}, got {held.get('format')} in {path}; use the tsrep version that saved it"
-        )
-    try:
-        scaler = Scaler.from_dict(held["scaler"])
-        content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
-        data = plan.checked(
-            Described,
-            {
-                k: v
-                for k, v in content.items()
-                if k not in ("scaler", "format", "versions", "weights", "view", "head", "streams")
-            },
-            "data.json",
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
-    stored, _ = checkpoint.load(folder / "check.safetensors")
-    streams = _streams(held, stored, folder)
-    shape = _shape(made, data, streams)
-    with randomness.seeded(made.seed, randomness.WEIGHTS):
-        encoder = encoder_for(made, shape)
-    weights, _ = checkpoint.load(folder / "weights.safetensors")
-    try:
-        encoder.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(
-            f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
-        ) from error
-    view = _view(made, shape, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
-    if held.get("view") != (None if view is None else _sha256(folder / VIEW)):
-        raise InputError(f"expected the learned view that was saved with the model in {path}, got another or none")
-    if set(stored) != {"embeddings", *([f"inputs/{name}" for name in streams] or ["inputs"])}:
-        raise InputError(
-            f"expected inputs and embeddings in {folder / 'check.safetensors'}, got {', '.join(sorted(stored))}"
-        )
-    model = Model(
-        encoder.eval(),
-        made,
-        scaler,
-        data,
-        next(iter(streams.values())).check if streams else stored["inputs"].numpy(),
-        _lines(folder / "history.jsonl"),
-        _lines(folder / "results.jsonl"),
-        view,
-        suspects.load(folder / suspects.NAME) if (folder / suspects.NAME).is_file() else None,
-        streams,
-    )
-    if held.get("head") != (_sha256(folder / heads.NAME) if (folder / heads.NAME).is_file() else None):
-        raise InputError(f"expected the head that was saved with the model in {path}, got another or none")
-    if held.get("head"):
-        model = replace(model, head=heads.load(folder / heads.NAME, model.features))
-    _prove(model, stored["embeddings"].numpy(), path)
-    # What the stored inputs are too short to reach is told by the file itself.
-    if held.get("weights") != _sha256(folder / "weights.safetensors"):
-        raise InputError(
-            f"expected the weights that were saved with the model in {path}, got others: they were changed or damaged"
-        )
-    return model
+        return card.write(self.plan, told, self.features, self.history, self.results, folders.versions(), export)
 
 
 def untrained(model: Model, seed: int) -> Model:
     """The same model with random weights that never saw data: the baseline beside every learned number."""
     with randomness.seeded(seed, randomness.WEIGHTS):
-        encoder = encoder_for(model.plan, _shape(model.plan, model.data, model.streams))
-    return replace(model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None, head=None)
+        encoder = encoder_for(model.plan, shape_of(model.plan, model.data, model.streams))
+    return replace(
+        model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None, head=None, exported=None
+    )
 
 
 def inputs_to_keep(panel: Panel, most: int = 4) -> np.ndarray:
     """A few windows, spread over the data, that a model keeps to prove itself by."""
     rows = np.unique(np.linspace(0, len(panel) - 1, most).round().astype(int))
     return np.ascontiguousarray(panel.values[rows])
-
-
-def versions() -> dict[str, str]:
-    from importlib.metadata import PackageNotFoundError, version
-
-    found = {"python": platform.python_version()}
-    for name in ("tsrep", "torch", "numpy", "pandas"):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[name] = "unknown"
-    return found
-
-
-def _prove(model: Model, expected: np.ndarray, path: str | Path) -> None:
-    made = model._proof() if model.streams else model.embed(model.check)
-    if made.shape != expected.shape:
-        raise InputError(
-            f"expected embeddings of shape {expected.shape} from the model in {path}, got {made.shape}: it is damaged"
-        )
-    difference = float(np.max(np.abs(made - expected) / (1.0 + np.abs(expected))))
-    if not difference <= TOLERANCE:
-        raise InputError(
-            f"the model in {path} does not give the embeddings that were stored with it (they differ by {difference:.2g}, "
-            f"at most {TOLERANCE:g} was expected): weights or scaling were changed, or this machine computes differently"
-        )
 
 
 def encoder_for(plan: Plan, shape: DataShape) -> nn.Module:
@@ -429,88 +272,9 @@ def encoder_for(plan: Plan, shape: DataShape) -> nn.Module:
     return Each({s.name: own.get(s.name, plan.encoder).build(len(s.channels), s.length) for s in shape.streams})
 
 
-def _shape(made: Plan, data: Described, streams: Mapping[str, Stream]) -> DataShape:
+def shape_of(made: Plan, data: Described, streams: Mapping[str, Stream]) -> DataShape:
     """What the method knew of the data, as far as it is kept."""
     if not streams:
         return DataShape(data.rows, inputs(data.channels, made.data.independent), data.length, data.rate)
     shapes = tuple(StreamShape(name, s.channels, s.length, s.rate) for name, s in streams.items())
     return DataShape(data.rows, shapes[0].channels, data.length, data.rate, shapes)
-
-
-def _streams(held: Mapping[str, Any], stored: Mapping[str, torch.Tensor], folder: Path) -> dict[str, Stream]:
-    try:
-        return {
-            name: Stream.from_dict(known, stored[f"inputs/{name}"].numpy())
-            for name, known in held.get("streams", {}).items()
-        }
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise InputError(
-            f"expected a description of each stream in {folder / 'data.json'}, it is damaged: {error}"
-        ) from error
-
-
-def _view(made: Plan, shape: DataShape, encoder: nn.Module, path: Path) -> nn.Module:
-    """The learned view of the plan's method, with the weights it was saved with."""
-    with randomness.seeded(made.seed, randomness.WEIGHTS):
-        view = made.method.build(encoder, shape).view
-    weights, _ = checkpoint.load(path)
-    if not isinstance(view, nn.Module):
-        raise InputError(f"expected no {VIEW} beside a method that learns no view, found {path}")
-    try:
-        view.load_state_dict(weights)
-    except RuntimeError as error:
-        raise InputError(f"expected the weights of the method's learned view in {path}: {error}") from error
-    return view.eval()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _folder(path: str | Path) -> Path:
-    text = str(path)
-    scheme = text.split(":/", 1)[0] if ":/" in text else ""
-    if scheme and scheme.isalpha() and len(scheme) > 1:
-        from tsrep.plugins import plugin
-
-        return Path(plugin("sources", scheme)(text))
-    if not Path(path).is_dir():
-        raise InputError(f"expected the folder of a model, found none at {path}")
-    return Path(path)
-
-
-def _is_ours(folder: Path) -> bool:
-    return (folder / "plan.yaml").is_file()
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if path.stat().st_size > LARGEST:
-        raise InputError(f"expected at most {LARGEST} bytes, got {path.stat().st_size}: {path}")
-    try:
-        held = json.loads(path.read_text())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"expected JSON in {path}, it is damaged: {error}") from error
-    if not isinstance(held, dict):
-        raise InputError(f"expected a JSON object in {path}, got {type(held).__name__}")
-    return held
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line]
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise InputError(f"expected a JSON object on every line of {path}, it is damaged: {error}") from error
-    if not all(isinstance(line, dict) for line in lines):
-        raise InputError(f"expected a JSON object on every line of {path}, it holds something else")
-    return lines
-
-
-def _span(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First observed step and the one after the last, of each series: (n,), (n,)."""
-    if not np.isnan(values).any():
-        return np.zeros(len(values), np.int64), np.full(len(values), values.shape[2])
-    seen = ~np.isnan(values).all(axis=1)
-    return seen.argmax(axis=1), values.shape[2] - seen[:, ::-1].argmax(axis=1)

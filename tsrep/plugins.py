@@ -3,7 +3,8 @@
 Groups of entry points: `tsrep.launchers` (plan, panel) -> Model, trains on a cluster; `tsrep.observers` (settings) -> Observer;
 `tsrep.sources` (address) -> folder of a saved model, chosen by the scheme of the address, as in `models:/name@champion`;
 `tsrep.reporters` (path of a model, table, figures), told of every evaluation; `tsrep.servers` (paths of models, host, port),
-and beside them `keys` (words of the command line), which makes the keys of a server.
+and beside them `keys` (words of the command line), which makes the keys of a server; `tsrep.exporters` (encoder, length) -> file,
+and those of a precision (file, windows, threads) -> file; `tsrep.runtimes` (file, threads) -> Runtime.
 """
 
 from __future__ import annotations
