@@ -335,6 +335,13 @@ def import_costs(rounds: int, tell: Callable) -> None:
     tell("import tsrep / import torch, pandas (at most 1.3)", "", statistics.median(a / b for a, b in pairs), "ratio")
 
 
+def runtime_costs(rounds: int, tell: Callable) -> None:
+    """Torch, ONNX Runtime and int8 side by side: see `runtimes`."""
+    from runtimes import runtime_costs as costs  # the file beside this one, which is found where this one is run
+
+    costs(rounds, tell)
+
+
 PARTS = {
     "step": steps_costs,
     "loss": loss_costs,
@@ -342,6 +349,7 @@ PARTS = {
     "every_step": every_step_costs,
     "mining": mining_costs,
     "import": import_costs,
+    "runtime": runtime_costs,
 }
 
 

@@ -159,3 +159,21 @@ def test_an_address_is_fetched_beside_and_exchanged_when_it_points_elsewhere(mod
     assert ENCODER["features"] == other.features
     shelf.close()
     again.close()
+
+
+def test_an_exported_champion_still_finds_the_rest_of_its_folder_where_it_was_moved_to(
+    model, other, tmp_path, monkeypatch
+):
+    from tsrep_deploy import shelf as module
+
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "home"))
+    champion = [model]
+    monkeypatch.setattr(module, "fetch", lambda address, folder: champion[0].save(folder))
+    shelf = shelf_of("models:/one@champion")
+    champion[0] = tsrep.export(other)
+    assert shelf.look() == ["one"]
+    longer = np.random.default_rng(5).standard_normal((2, 3, 2 * model.data.length)).astype(np.float32)
+    with shelf.borrow() as engine:
+        assert isinstance(engine.model, tsrep.Light)
+        np.testing.assert_allclose(engine.model.embed(longer), other.embed(longer), rtol=1e-5, atol=1e-5)
+    shelf.close()

@@ -17,9 +17,10 @@ pytest.importorskip("onnxruntime")
 pytest.importorskip("onnx")
 
 import onnx
+from typer.testing import CliRunner
 
 import tsrep
-from tsrep import exporting, runtime
+from tsrep import cli, exporting, runtime
 from tsrep.plugins import plugin
 from tsrep.readouts import READOUTS
 
@@ -251,6 +252,18 @@ def test_an_exported_model_embeds_without_torch(folder: Path) -> None:
     told = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True).stdout
     assert told.startswith("(2, 12) onnxruntime")
     assert told.strip().endswith("False")
+
+
+def test_the_command_puts_the_export_into_the_folder(model: tsrep.Model, tmp_path: Path) -> None:
+    folder = model.save(tmp_path / "model")
+    said = CliRunner().invoke(cli.app, ["export", str(folder), "--length", "16"], catch_exceptions=False)
+    assert said.exit_code == 0
+    assert "onnxruntime" in said.output
+    loaded = tsrep.load(folder)
+    assert loaded.exported.runtime.length == 16
+    close(loaded.embed(windows()), model.embed(windows()))
+    with pytest.raises(tsrep.InputError, match="folder of a model"):
+        CliRunner().invoke(cli.app, ["export", "models:/none@champion"], catch_exceptions=False)
 
 
 def test_other_encoders_and_precisions_are_refused(model: tsrep.Model) -> None:
