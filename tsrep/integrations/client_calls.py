@@ -176,7 +176,7 @@ def _embeddings(answer: httpx.Response) -> np.ndarray:
 
     table = pa.ipc.open_stream(answer.content).read_all()
     column = table.column("embedding").combine_chunks()
-    values = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
+    values: np.ndarray = column.values.to_numpy(zero_copy_only=False).reshape(len(column), -1).astype(np.float32)
     if "scale" in table.column_names:
         values *= table.column("scale").to_numpy().astype(np.float32)[:, None]
     return values
