@@ -2,8 +2,9 @@
 
     python pipelines/benchmark.py classification [--sets BasicMotions,NATOPS] [--methods ts2vec,minirocket] [--seeds 5] [--jobs 2]
     python pipelines/benchmark.py forecasting [--sets ETTh1,WTH] [--methods autotcl,simclr] [--settings paper-univariate] [--seeds 3]
+    python pipelines/benchmark.py streams [--settings cross-modal,devices,latent,objectives] [--sets UTD-MHAD] [--methods collossl]
 
-What is measured, and in which one configuration for all sets, is told by `classification.py` and `forecasting.py` beside this file.
+What is measured, and in which one configuration for all sets, is told by `classification.py`, `forecasting.py` and `streams.py` beside this file.
 What the CSV holds already is not run again; a stopped benchmark goes on where it stopped. A run that fails is named, in the
 end too, and the others go on.
 """
@@ -20,10 +21,11 @@ from pathlib import Path
 import classification
 import forecasting
 import pandas as pd
+import streams
 import torch
 
 RESULTS = Path(__file__).parent / "results"
-KINDS = {"classification": classification, "forecasting": forecasting}
+KINDS = {"classification": classification, "forecasting": forecasting, "streams": streams}
 KEY = ["dataset", "setting", "method", "seed"]
 
 

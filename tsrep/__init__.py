@@ -33,6 +33,16 @@ _PUBLIC = {
     "neighbours_picture": "plots.neighbours:neighbours",
     "evaluate": "evaluating",
     "evaluate_streams": "evaluating_streams",
+    "stream_scores": "evaluation.streams:devices",
+    "fused_scores": "evaluation.streams:whole",
+    "crossing_scores": "evaluation.streams:crossing",
+    "supervised": "supervising",
+    "Supervised": "supervising",
+    "paired": "evaluation.compare",
+    "devices_picture": "pictures:of_devices",
+    "sweep_picture": "plots.sweep:sweep",
+    "to_torso": "data.skeleton",
+    "resampled": "data.alignment",
     "one_pass": "encoding",
     "sliding": "encoding",
     "forecast": "forecasting",
@@ -93,12 +103,14 @@ if TYPE_CHECKING:
     from tsrep import plan as _plan
     from tsrep import reporting as _reporting
     from tsrep.data import catalogue as _data_catalogue
+    from tsrep.data.alignment import resampled as resampled
     from tsrep.data.alignment import together as together
     from tsrep.data.catalogue import load_streams as load_streams
     from tsrep.data.fingerprint import fingerprint as fingerprint
     from tsrep.data.panel import Panel as Panel
     from tsrep.data.readers import as_panel as as_panel
     from tsrep.data.readers import as_streams as as_streams
+    from tsrep.data.skeleton import to_torso as to_torso
     from tsrep.data.splits import stratified_fraction as stratified_fraction
     from tsrep.data.streams import Streams as Streams
     from tsrep.data.windows import windows as windows
@@ -114,7 +126,9 @@ if TYPE_CHECKING:
     from tsrep.evaluation import page as _evaluation_page
     from tsrep.evaluation import probes as _evaluation_probes
     from tsrep.evaluation import report as _evaluation_report
+    from tsrep.evaluation import streams as _evaluation_streams
     from tsrep.evaluation import warping as _evaluation_warping
+    from tsrep.evaluation.compare import paired as paired
     from tsrep.evaluation.retrieve import nearest as nearest
     from tsrep.evaluation.tidy import tidy as tidy
     from tsrep.exporting import export as export
@@ -152,14 +166,22 @@ if TYPE_CHECKING:
     from tsrep.plan import Plan as Plan
     from tsrep.plots import benchmark as _plots_benchmark
     from tsrep.plots import neighbours as _plots_neighbours
+    from tsrep.plots import sweep as _plots_sweep
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
+    from tsrep.supervising import Supervised as Supervised
+    from tsrep.supervising import supervised as supervised
     from tsrep.suspects import bad_pairs as bad_pairs
     from tsrep.training import train as train
 
     baseline_features = _evaluation_baselines.features
     benchmark_page = _evaluation_page.page
     benchmark_picture = _plots_benchmark.benchmark
+    crossing_scores = _evaluation_streams.crossing
+    devices_picture = _pictures.of_devices
+    fused_scores = _evaluation_streams.whole
+    stream_scores = _evaluation_streams.devices
+    sweep_picture = _plots_sweep.sweep
     class_scores = _evaluation_classify.classification
     dtw = _evaluation_warping.warped
     dtw_affordable = _evaluation_warping.affordable

@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import torch
 
-from tsrep import registry
+from tsrep import randomness, registry
 from tsrep.data.columns import inputs
+from tsrep.data.streams import Streams
 from tsrep.evaluating import Evaluation
+from tsrep.fitting import prepare
 from tsrep.forecasting import Forecasts
 from tsrep.model import Model
-from tsrep.series import Series
+from tsrep.plan import Plan
+from tsrep.series import Series, as_batch, rows_of
 from tsrep.suspects import KINDS, Suspects
 
 if TYPE_CHECKING:
@@ -135,6 +138,32 @@ def of_ranks(accuracy: pd.DataFrame, *, highlight: Sequence[str] = (), title: st
     places = {str(name): float(rank) for name, rank in ranks(scores).items()}
     chosen = [name for name in places if name.partition(" (")[0] in highlight]
     return critical_difference(places, cliques(scores), highlight=chosen, title=said)
+
+
+def of_devices(streams: Streams, plan: Plan, *, batches: int = 16, title: str = "Which devices are alike") -> Figure:
+    """The devices that ColloSSL's selection takes for each anchor in batches of these windows, scaled as the plan's training is.
+
+    streams: the training windows. plan: with ColloSSL's method; its batch size and seed are those of the picture.
+    """
+    from tsrep.mining.device_selection import DeviceSelection, acceleration
+    from tsrep.pairs import Alone
+    from tsrep.plots.devices import devices
+
+    prepared = prepare(streams, plan)
+    batch = as_batch(prepared.train)
+    names = tuple(batch)
+    select = DeviceSelection(
+        names, {n: acceleration(prepared.streams[n].channels) for n in names}, plan.method.selection
+    )
+    generator = randomness.generator(plan.seed, randomness.VIEWS, 0, 0)
+    size = min(plan.training.batch_size, rows_of(batch))
+    apart, chosen = [], []
+    for _ in range(batches):
+        rows = torch.randperm(rows_of(batch), generator=generator)[:size]
+        part = {name: series.rows(rows) for name, series in batch.items()}
+        apart.append(select.compared(part, Alone()).numpy())
+        chosen.append(select(part, Alone(), generator)[0].numpy())
+    return devices(names, np.stack(apart), np.stack(chosen), title=title)
 
 
 def write(figures: Mapping[str, Figure], folder: Path) -> list[Path]:

@@ -1,0 +1,1 @@
+"""Learning with labels: heads on encoders, and what they are taught by."""
