@@ -4,9 +4,9 @@
     python pipelines/benchmark.py forecasting [--sets ETTh1,WTH] [--methods autotcl,simclr] [--settings paper-univariate] [--seeds 3]
     python pipelines/benchmark.py streams [--settings cross-modal,devices,latent,objectives] [--sets UTD-MHAD] [--methods collossl]
 
-What is measured, and in which one configuration for all sets, is told by `classification.py`, `forecasting.py` and `streams.py` beside this file.
-What the CSV holds already is not run again; a stopped benchmark goes on where it stopped. A run that fails is named, in the
-end too, and the others go on.
+What is measured, and in which one configuration for all sets, is told by `classification.py`, `forecasting.py` and `streams.py`
+beside this file. What the CSV holds already is not run again; a stopped benchmark goes on where it stopped. A run that fails is
+named, in the end too, and the others go on.
 """
 
 from __future__ import annotations

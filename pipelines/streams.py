@@ -1,8 +1,8 @@
 """The benchmark of several streams: two modalities of one action, devices on one body, latent positives, objectives of many streams.
 
 cross-modal: UTD-MHAD, skeleton (in torso lengths) and inertial unit at 50 relative positions. Subjects 1, 3, 5 train, 7
-             validates, 2, 4, 6, 8 test.
-             Linear and ridge probes on frozen encoders of either and of both, with all and with few labels; retrieval.
+             validates, 2, 4, 6, 8 test. Linear and ridge probes on frozen encoders of either and of both, with all and with few labels;
+             retrieval from one to the other.
 devices:     Berkeley-MHAD (subjects 1 to 7 against 8 to 12) and PTE (one subject left out, another one under each seed), windows of
              3 s. Probes within devices, across them and on all, with all and a tenth of the labels. One encoder for all devices.
 latent:      skeletons of NW-UCLA (by view) and UTD-MHAD: HaLP beside MoCo, its host; linear and nearest-neighbour probes.

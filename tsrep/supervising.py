@@ -59,15 +59,19 @@ def supervised(plan: Plan, X: Any, validation: Any = None) -> Supervised:
     if learned.label is None or len(np.unique(learned.label)) < 2:
         raise InputError("expected labels of at least two classes to train with, got none or one: give a column label")
     classes = np.unique(learned.label)
-    parts[1:] = [part.rows(np.isin(part.label, classes)) for part in parts[1:]]
+    parts[1:] = [part.rows(np.isin(np.asarray(part.label), classes)) for part in parts[1:]]
     known, joint = stream_fitting.parts(learned, plan), stream_fitting.needs(plan) > 1
-    shape, labels, data = stream_fitting.shape(learned), [], []
+    shape = stream_fitting.shape(learned)
+    labels: list[torch.Tensor] = []
+    data: list[dict[str, Series]] = []
     for part in parts:
         made: Series | Batch = stream_fitting.batch(part, known)
         rows = np.arange(part.count)
         if not joint:
             made, rows = stream_fitting.pooled(part, known)
-        first = sum(map(len, labels))  # rows of the validation part are numbered after those of the training part
+        first = sum(
+            len(told) for told in labels
+        )  # rows of the validation part are numbered after those of the training part
         data.append({name: replace(series, row=series.row + first) for name, series in as_batch(made).items()})
         labels.append(torch.from_numpy(np.searchsorted(classes, np.asarray(part.label)[rows])))
     if not joint:
