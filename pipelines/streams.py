@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,10 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
     parts = cut(name, setting, seed)
     measure = {"cross-modal": modalities, "latent": skeletons}.get(setting, devices)
     rows = measure(setting, method, seed, *parts)
-    base = {"cross-modal": MODALITIES, "latent": SKELETON}.get(setting, DEVICES)["encoder"]
-    encoder = "none" if method == ROCKET else base if isinstance(base, str) else base["name"]
+    called = {"cross-modal": "tpn, cooccurrence", "latent": SKELETON["encoder"]["name"]}.get(
+        setting, DEVICES["encoder"]
+    )
+    encoder = "none" if method == ROCKET else called
     common = {"dataset": name, "setting": setting, "method": method, "encoder": encoder, "seed": seed}
     return tsrep.tidy(rows, **common, seconds=time.process_time() - begin, commit=tsrep.commit())
 
@@ -87,7 +90,7 @@ def cut(name: str, setting: str, seed: int) -> tuple[tsrep.Streams, tsrep.Stream
         found = tsrep.load_streams(name, subjects=[5 - seed % 5] if name == "PTE" else None)
         return (*(tsrep.together(part, *WINDOWS[name]) for part in (found.train, found.test)), None)
     found = tsrep.load_streams(name, None if setting == "cross-modal" else ["skeleton"])
-    ready = [
+    train, test, held = [
         tsrep.Streams(
             {
                 s: body(p) if s == "skeleton" else tsrep.resampled(p, MODALITIES["data"]["steps"])
@@ -96,7 +99,16 @@ def cut(name: str, setting: str, seed: int) -> tuple[tsrep.Streams, tsrep.Stream
         )
         for part in (found.train, found.test, found.validation)
     ]
-    return ready[0], ready[1], ready[2]
+    if "inertial" in train:
+        values = train["inertial"].values
+        middle, spread = values.mean((0, 2), keepdims=True), values.std((0, 2), keepdims=True)
+        train, test, held = (
+            tsrep.Streams(
+                {**part, "inertial": replace(part["inertial"], values=(part["inertial"].values - middle) / spread)}
+            )
+            for part in (train, test, held)
+        )
+    return train, test, held
 
 
 def body(panel: tsrep.Panel) -> tsrep.Panel:
@@ -166,7 +178,7 @@ def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> d
         models = {
             s: trained(
                 plan_of(
-                    {**MODALITIES, "encoders": "shared"},
+                    alone(s),
                     {**recipe, "augment": list(BODY if s == "skeleton" else BODY[1:])},
                     seed,
                 ),
@@ -185,6 +197,11 @@ def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> d
     return {"own linear": made[None], "rich ridge": made["rich"]}
 
 
+def alone(stream: str) -> dict[str, Any]:
+    """The settings of both modalities for one of them."""
+    return {**MODALITIES, "encoder": MODALITIES["encoders"][stream], "encoders": "shared"}
+
+
 def rocket(train: tsrep.Streams, test: tsrep.Streams, seed: int) -> dict[str, tuple[Any, Any]]:
     made = {s: tsrep.baseline_features(ROCKET, train[s].values, test[s].values, seed=seed) for s in train}
     return {"ridge": tuple({s: part[side] for s, part in made.items()} for side in (0, 1))}
@@ -195,7 +212,9 @@ def taught(
 ) -> Mapping[str, float]:
     """Accuracy and macro F1 of a supervised run; with few labels its validation part has as few of them in proportion."""
     several = len(train) > 1
-    base = MODALITIES if several else {**SKELETON, "data": MODALITIES["data"]}
+    base = (
+        MODALITIES if several else SKELETON if held is None or held.keys() == {"skeleton"} else alone(next(iter(train)))
+    )
     method = CROSS["skeleton_imu, beta 0"] if several else {"name": "simclr"}
     if not several:
         method = {**method, "augment": list(BODY if "skeleton" in train else BODY[1:])}

@@ -27,6 +27,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setattr(made, "cut", small)
     for base in ("MODALITIES", "DEVICES", "SKELETON"):
         monkeypatch.setattr(made, base, json.loads(json.dumps(getattr(made, base))) | {"training": SHORT})
+    monkeypatch.setattr(made, "DRAWS", 1)
     monkeypatch.setattr(tsrep, "baseline_features", plain, raising=False)
     yield made
     for name in OURS:
