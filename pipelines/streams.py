@@ -173,7 +173,7 @@ def modalities(
 
 def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> dict[str, tuple[Any, Any]]:
     """How it is read -> {stream: features} of both parts. SimCLR learns every stream by itself."""
-    recipe = RECIPES["cross-modal"][method] or CROSS["skeleton_imu, beta 0"]
+    recipe = RECIPES["cross-modal"][method] or CROSS["skeleton_imu beta 0"]
     if method == "simclr":
         models = {
             s: trained(
@@ -215,7 +215,7 @@ def taught(
     base = (
         MODALITIES if several else SKELETON if held is None or held.keys() == {"skeleton"} else alone(next(iter(train)))
     )
-    method = CROSS["skeleton_imu, beta 0"] if several else {"name": "simclr"}
+    method = CROSS["skeleton_imu beta 0"] if several else {"name": "simclr"}
     if not several:
         method = {**method, "augment": list(BODY if "skeleton" in train else BODY[1:])}
     training = {**base["training"], "validate_every": 25, "patience": 4}

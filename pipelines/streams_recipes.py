@@ -35,19 +35,19 @@ SKELETON: Mapping[str, Any] = {
     "training": {"steps": 200, "batch_size": 64},
 }
 BETAS = (0.0, 0.25, 0.5, 1.0, 2.0)
-CROSS = {f"skeleton_imu, beta {beta:g}": {"name": "skeleton_imu", "beta": beta} for beta in BETAS}
+CROSS = {f"skeleton_imu beta {beta:g}": {"name": "skeleton_imu", "beta": beta} for beta in BETAS}
 RANDOM, ROCKET, TAUGHT = "random encoder", "minirocket", "supervised"
 BASELINES: Mapping[str, Any] = {RANDOM: None, ROCKET: None, TAUGHT: None}
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "cross-modal": {**CROSS, "simclr": {"name": "simclr"}, **BASELINES},
     "devices": {
         "collossl": {"name": "collossl"},
-        "multiview, pairwise": {"name": "multiview", "objective": "pairwise"},
+        "multiview pairwise": {"name": "multiview", "objective": "pairwise"},
         "simclr": {"name": "simclr"},
         RANDOM: None,
         ROCKET: None,
-        f"{TAUGHT}, one device": None,
-        f"{TAUGHT}, all devices": None,
+        f"{TAUGHT} one device": None,
+        f"{TAUGHT} all devices": None,
     },
     "latent": {
         "moco": {"name": "moco", "augment": list(BODY)},
@@ -56,16 +56,16 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     },
     "objectives": {
         **{
-            f"multiview, {o}": {"name": "multiview", "objective": o}
+            f"multiview {o}": {"name": "multiview", "objective": o}
             for o in ("pairwise", "mv_infonce", "mv_dhel", "symile", "gram")
         },
         RANDOM: None,
         ROCKET: None,
-        f"{TAUGHT}, all devices": None,
+        f"{TAUGHT} all devices": None,
     },
 }
 """Setting -> row -> its method; None: a baseline."""
-HOSTS = {"halp": "moco", **{name: "skeleton_imu, beta 0" for name in CROSS if name != "skeleton_imu, beta 0"}}
+HOSTS = {"halp": "moco", **{name: "skeleton_imu beta 0" for name in CROSS if name != "skeleton_imu beta 0"}}
 
 WINDOWS = {"Berkeley-MHAD": (90, 90), "PTE": (75, 150)}
 """Window and hop in steps: 3 s, and of the long sessions of PTE every second window."""

@@ -103,7 +103,7 @@ def sweep(rows: pd.DataFrame, betas: Sequence[float]) -> dict[str, dict[float, l
     of = rows[(rows["setting"] == "cross-modal") & main(rows) & rows["read"].str.startswith("both, own")]
     lines: dict[str, dict[float, list[float]]] = {}
     for beta in betas:
-        part = of[of["method"] == f"skeleton_imu, beta {beta:g}"]
+        part = of[of["method"] == f"skeleton_imu beta {beta:g}"]
         for read, values in part.groupby("read", sort=False)["value"]:
             lines.setdefault(str(read), {})[beta] = values.tolist()
     return lines
