@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+import tsrep
 from tsrep.errors import InputError
 from tsrep.plots.devices import devices
 
@@ -52,3 +53,27 @@ def test_tables_that_do_not_fit_are_refused() -> None:
         devices(NAMES[:2], distances, chosen)
     with pytest.raises(InputError, match=r"and \(3, 3, 3\)"):
         devices(NAMES, distances, chosen[:3])
+
+
+def test_the_picture_of_a_plan_shows_what_its_selection_chose_among_the_training_windows() -> None:
+    """Two devices record nearly the same, a third something else: the two choose each other in every batch."""
+    rng = np.random.default_rng(0)
+    same = rng.standard_normal((24, 3, 20))
+    # Magnitudes are compared: the third one moves slowly, on one axis.
+    other = np.repeat(3.0 * rng.standard_normal((24, 3, 2)), 10, axis=2) * np.array([[1.0], [0.0], [0.0]])
+    values = {"left": same, "right": same + 0.01 * rng.standard_normal(same.shape), "hip": other}
+    streams = tsrep.Streams(
+        {name: tsrep.Panel(v.astype(np.float32), ("acc_x", "acc_y", "acc_z"), 10.0) for name, v in values.items()}
+    )
+    plan, _ = tsrep.make_plan(
+        {
+            "method": "collossl",
+            "encoder": "tpn",
+            "data": {"streams": "all", "normalise": False},
+            "training": {"batch_size": 12},
+        }
+    )
+    figure = tsrep.devices_picture(streams, plan, batches=5, title="made")
+    shown = [text for text, _ in texts(figure.axes[1])]
+    assert shown[1] == "100%" and shown[3] == "100%"
+    assert "of 5 batches" in figure.axes[1].get_title(loc="left")
