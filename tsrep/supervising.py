@@ -36,7 +36,7 @@ class Supervised:
     def scores(self, X: Any) -> np.ndarray:
         """(n, k) scores, added up over the streams that a row has. X: {stream: windows} of some or all streams, as cut for training."""
         made = self.model.embed_streams(X)
-        return np.sum([np.nan_to_num(part) for part in made.values()], axis=0, dtype=np.float32)
+        return np.stack([np.nan_to_num(part) for part in made.values()]).sum(axis=0, dtype=np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
         """(n,) classes."""
