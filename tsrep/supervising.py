@@ -35,8 +35,8 @@ class Supervised:
 
     def scores(self, X: Any) -> np.ndarray:
         """(n, k) scores, added up over the streams that a row has. X: {stream: windows} of some or all streams, as cut for training."""
-        made = self.model.embed_streams(X)
-        return np.stack([np.nan_to_num(part) for part in made.values()]).sum(axis=0, dtype=np.float32)
+        made = np.stack([np.nan_to_num(part) for part in self.model.embed_streams(X).values()])
+        return cast(np.ndarray, made.sum(axis=0, dtype=np.float32))
 
     def predict(self, X: Any) -> np.ndarray:
         """(n,) classes."""
