@@ -34,6 +34,8 @@ def pages(rows: pd.DataFrame, hosts: Mapping[str, str], betas: Sequence[float], 
         ).savefig(out.with_name(f"{out.stem}_beta.png"), dpi=130, bbox_inches="tight")
     shown = rows[main(rows) & ~rows["features"].str.contains("→|draw|retrieval")]
     shown = shown[shown["features"].str.match(r"both|all|within|across|skeleton, ")]
+    shown = shown[(shown["setting"] != "cross-modal") | shown["features"].str.startswith("both")]
+    shown = shown.assign(features=shown["features"].str.replace(r"both, |skeleton, | \(mean\)", "", regex=True))
     for setting, part in shown.groupby("setting", sort=False):
         tsrep.benchmark_picture(part, title=f"{setting}: {MAIN[str(setting)]}").savefig(
             out.with_name(f"{out.stem}_{setting}.png"), dpi=130
