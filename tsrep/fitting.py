@@ -38,7 +38,7 @@ from tsrep.plan import DataPlan, Plan
 from tsrep.plugins import plugin
 from tsrep.progress import Progress
 from tsrep.series import Batch, Series, as_batch
-from tsrep.stream_fitting import coded, needs, wanted
+from tsrep.stream_fitting import coded, wanted
 from tsrep.streaming import Stream
 from tsrep.suspects import suspects
 from tsrep.training import device_of, train
@@ -102,8 +102,6 @@ def fit(
 
 def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = False) -> Model:
     """Carry out a plan, here or on a cluster. X: the data, where the plan names none."""
-    if needs(plan) > 1 and plan.data.streams is None and plan.data.stream is None:
-        plan = replace(plan, data=replace(plan.data, streams="all"))
     panel, licence = source(plan.data, X)
     prepared = prepare(panel, plan, licence)
     rehearse(plan, prepared)

@@ -23,7 +23,7 @@ class DataPlan:
 
     name:      a data set of the catalogue (`tsrep datasets`), or a file: .csv, .parquet, .ts, .npz, .npy. None: data from memory.
     stream:    which stream, where the data has several and one is learned from.
-    streams:   which streams are learned from together, or "all" of them. None: one stream.
+    streams:   which streams are learned from together, or "all" of them. None: one stream, or all of them for a method of several.
     align:     how windows of several streams are cut together: by time (timestamps, else rates), or by relative position.
     steps:     resample each window of each of several streams to so many steps. None: as many as its rate gives.
     channels:  which channels, in this order. None: all.
@@ -331,6 +331,8 @@ def _build(given: Given) -> Plan:
         raise InputError(
             f"expected data.stream for one stream or data.streams for several, got {data.stream} and {data.streams}"
         )
+    if data.streams is None and data.stream is None and getattr(type(built["method"]), "streams", 1) > 1:
+        built["data"] = data = dataclasses.replace(data, streams="all")
     if data.streams is None and (data.steps is not None or data.align != "time"):
         raise InputError(
             "expected several streams (data.streams) to align or resample, got data.align or data.steps for one"

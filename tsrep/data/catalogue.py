@@ -73,7 +73,9 @@ def load_streams(
     """
     about = entry(name)
     if not about.streams:
-        raise InputError(f"'{name}' has one stream: use load('{name}')")
+        raise InputError(
+            f"expected a data set of several streams, '{name}' has one: take another set, or a method of one stream"
+        )
     wanted = [s.name for s in about.streams] if streams is None else list(streams)
     sets = {stream: load(f"{about.name}:{stream}", subjects) for stream in wanted}
     held = {stream: made.validation for stream, made in sets.items() if made.validation is not None}
