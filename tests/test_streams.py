@@ -337,7 +337,6 @@ def test_scaling_is_of_each_stream_and_of_the_training_part_alone(monkeypatch: p
 
 
 WRONG = [
-    ({"method": "tiny"}, "expected at least 2 streams for the method 'tiny', got one stream"),
     ({"method": "tiny", "data": {"streams": ["hip"]}}, "expected at least 2 streams for the method 'tiny', got 1"),
     ({"method": "tiny", "data": {"streams": ["hip", "wirst"]}}, "no stream 'wirst' in the data; did you mean 'wrist'"),
     ({"method": "simclr", "encoders": "each", "data": {"streams": "all"}}, "expected encoders=shared for 'simclr'"),
@@ -345,7 +344,7 @@ WRONG = [
     ({"method": "tiny", "encoders": "some"}, "expected encoders to be shared or each"),
     ({"method": "tiny", "encoders": {"hop": "causal"}, "data": {"streams": "all"}}, "no stream 'hop' in the data"),
     ({"method": "tiny", "data": {"streams": "all"}}, "expected streams of the same channels for one shared encoder"),
-    ({"method": "tiny", "data": {"steps": 20}}, "expected several streams .data.streams. to align"),
+    ({"method": "simclr", "data": {"steps": 20}}, "expected several streams .data.streams. to align"),
     ({"method": "tiny", "data": {"stream": "hip", "streams": "all"}}, "expected data.stream for one stream or"),
     ({"method": "tiny", "data": {"streams": "all", "align": "place"}}, "plan key 'data.align'"),
 ]
@@ -365,6 +364,14 @@ def test_what_cannot_be_learned_from_several_streams_is_said_before_any_work(
 
     with pytest.raises(InputError, match=said):
         begun()
+
+
+def test_a_method_of_several_streams_asks_for_all_of_them_and_refuses_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
+    registered(monkeypatch)
+    made, _ = plan.make({"method": "tiny", "encoder": SMALL, "data": {"steps": 20}})
+    assert (made.data.streams, made.data.steps) == ("all", 20)
+    with pytest.raises(InputError, match="expected at least 2 streams for the method 'tiny', got one stream"):
+        tsrep.prepare(streams_of()["wrist"].rows([0, 1, 2]), made)
 
 
 def test_a_model_says_which_streams_it_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
