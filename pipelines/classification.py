@@ -60,7 +60,11 @@ METHODS: Mapping[str, Mapping[str, Any]] = {
 }
 """Row -> what its plan says beside the data; the baselines that follow have none."""
 
-HOSTS = {name: name.removesuffix(" + bad pairs") for name in METHODS if name.endswith(" + bad pairs")}
+HOSTS = {name: name.removesuffix(" + bad pairs") for name in METHODS if name.endswith(" + bad pairs")} | {
+    "ts2vec wide": "random wide",
+    "ts2vec": "random encoder",
+}
+"""Row -> the row it is set against, set by set: what it adds to."""
 RANDOM = ("random encoder", "random wide")
 """Encoders that never learned: of a plan's weights as the seed gives them."""
 UNCHANGING = ("catch22", "dtw")
