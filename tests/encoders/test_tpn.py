@@ -2,14 +2,10 @@
 
 import pytest
 import torch
-from torch import Tensor
-from torch.nn import functional
 
+from tests.encoders.laws import CHANNELS, a_batch_is_one_by_one, close, padding_changes_nothing, rows
 from tsrep.encoders.tpn import TPN, TPNEncoder
 from tsrep.series import POOLS, Series
-
-CHANNELS = 3
-NAN = float("nan")
 
 
 def encoder_of(pool: str = "max") -> TPNEncoder:
@@ -19,39 +15,14 @@ def encoder_of(pool: str = "max") -> TPNEncoder:
     return made.double().eval()
 
 
-def rows(n: int, time: int) -> Tensor:
-    return torch.randn(n, CHANNELS, time, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-
-
-def close(a: Tensor, b: Tensor) -> None:
-    torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
-
-
 @pytest.mark.parametrize(("left", "right"), [(5, 0), (0, 7), (40, 40)])
 @pytest.mark.parametrize("pool", POOLS)
-@torch.no_grad()
 def test_padding_changes_nothing(pool: str, left: int, right: int) -> None:
-    encoder, x = encoder_of(pool), rows(3, 13)
-    x[0, :, 4], x[1, 2, 3:8] = NAN, NAN
-    bare = encoder(Series.of(x))
-    padded = encoder(Series.of(functional.pad(x, (left, right), value=NAN)))
-    close(padded.pooled, bare.pooled)
-    close(padded.steps[:, :, left : left + 13], bare.steps)
-    assert (padded.steps[:, :, :left] == 0).all() and (padded.steps[:, :, left + 13 :] == 0).all()
-    assert bare.pooled.std(0).max() > 1e-4
+    padding_changes_nothing(encoder_of(pool), left, right)
 
 
-@torch.no_grad()
 def test_a_batch_of_unequal_series_equals_one_by_one_down_to_a_single_step() -> None:
-    encoder, x = encoder_of(), rows(5, 40)
-    spans = [(0, 40), (0, 1), (6, 9), (3, 21), (39, 40)]
-    for row, (begin, end) in enumerate(spans):
-        x[row, :, :begin], x[row, :, end:] = NAN, NAN
-    together = encoder(Series.of(x))
-    for row, (begin, end) in enumerate(spans):
-        alone = encoder(Series.of(x[row : row + 1, :, begin:end]))
-        close(together.pooled[row], alone.pooled[0])
-        close(together.steps[row, :, begin:end], alone.steps[0])
+    a_batch_is_one_by_one(encoder_of())
 
 
 def test_widths_and_taps_are_those_of_collossl() -> None:
