@@ -72,6 +72,7 @@ ROOMS = {
     "embedding_table": {"data.panel", "errors"},
     "plan": {"registry", "errors", "learning"},
     "card": {"plan", "registry"},
+    "run_folder": {"plan", "checkpoint", "errors"},
     "streaming": {"data", "errors"},
 }
 """The law of house.md: series <- pairs <- losses <- method <- training; views, encoders, pairing and mining know series and pairs; data

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 
 from tsrep import plan as plans
-from tsrep import randomness, registry, saving, stream_fitting
+from tsrep import randomness, registry, run_folder, saving, stream_fitting
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs
@@ -105,7 +104,7 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
     panel, licence = source(plan.data, X)
     prepared = prepare(panel, plan, licence)
     rehearse(plan, prepared)
-    folder = _free(plan, resume)
+    folder = run_folder.free(plan, resume)
     if plan.workers:
         model: Model = plugin("launchers", "ray")(plan, panel, licence=licence, progress=progress, resume=resume)
         return model
@@ -114,10 +113,10 @@ def run(plan: Plan, X: Any = None, *, progress: bool = False, resume: bool = Fal
     if folder is not None:
         plans.write(plan, folder)
     try:
-        model = learn(plan, prepared, watching, folder, _checkpoint(folder) if resume and folder else None)
+        model = learn(plan, prepared, watching, folder, run_folder.to_resume(folder) if resume and folder else None)
     except BaseException:
         if folder is not None and not resume:
-            _forget(folder)
+            run_folder.forget(folder)
         raise
     return finish(model, folder, watching)
 
@@ -393,52 +392,3 @@ def _series(panel: Panel, scaler: Scaler, alone: bool) -> Series:
         return Series.of(torch.from_numpy(values))
     stamps = np.repeat(panel.timestamps, len(values) // len(panel), axis=0)
     return Series.of(torch.from_numpy(values), timestamps=torch.from_numpy(stamps))
-
-
-def _free(plan: Plan, resume: bool) -> Path | None:
-    """The folder of the run; InputError where it holds something already."""
-    if plan.out is None:
-        if resume:
-            raise InputError("expected out, the folder of the run to resume")
-        return None
-    folder = Path(plan.out)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"expected a folder for the run, got a file: {folder}")
-    if resume:
-        _checkpoint(folder)
-        _alike(plan, folder)
-        return folder
-    if folder.is_dir() and (folder / CHECKPOINT).is_file():
-        raise InputError(
-            f"{folder} holds a run that was stopped; continue with `tsrep resume {folder}`, or choose another folder"
-        )
-    if folder.is_dir() and any(folder.iterdir()):
-        raise InputError(f"expected an empty folder for the run, {folder} holds files; choose another or remove it")
-    return folder
-
-
-def _alike(plan: Plan, folder: Path) -> None:
-    """InputError where the run in the folder learned in another way: its checkpoint fits many settings of a method and of miners."""
-    if not (folder / "plan.yaml").is_file():
-        return
-    before = plans.read(folder / "plan.yaml")[0]
-    for section in ("method", "encoder", "encoders", "mining"):
-        was, now = getattr(before, section), getattr(plan, section)
-        if was != now:
-            raise InputError(
-                f"expected the {section} of the run in {folder} ({was}), got {now}; a resumed run must be the same: "
-                f"`tsrep resume {folder}` takes its own plan"
-            )
-
-
-def _forget(folder: Path) -> None:
-    """Take back the plan of a run that came to nothing before its first checkpoint, so that the folder can be used again."""
-    if {path.name for path in folder.iterdir()} <= {"plan.yaml", "mlflow.json"}:
-        shutil.rmtree(folder)
-
-
-def _checkpoint(folder: Path) -> Path:
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        raise InputError(f"expected a checkpoint to go on from, found none in {folder}")
-    return path
