@@ -1,8 +1,8 @@
 """Are planted bad pairs found, and does weighing them down help? Writes `results/bad_pairs.csv`.
 
-    TSREP_DATA=... python pipelines/bad_pairs.py [--sets NATOPS,Epilepsy] [--hosts simclr,ts2vec,autotcl] [--seeds 5] [--jobs 2]
+    TSREP_DATA=... python pipelines/bad_pairs.py [--sets NATOPS,Epilepsy] [--hosts simclr,ts2vec,autotcl] [--share 0.05] [--seeds 5]
 
-Of the training series 5 % are made faulty (the second view is that of another series) and 5 % noisy (both views drown in
+Of the training series a share is made faulty (the second view is that of another series) and as many noisy (both views drown in
 the same wandering baseline), for good. A host learns from undamaged series, and from damaged ones alone, with mining (robust
 thresholds) and with mining by gaussian thresholds, as published. Found is what the memory says at the end: recall and precision
 for each kind. Lost is accuracy of ridge on the embeddings of the undamaged test series. SimCLR has views like the paper's, scaling
@@ -43,13 +43,10 @@ MINING: Mapping[str, Mapping[str, Any]] = {
     " + bad pairs": {"bad_pairs": {}},
     " + bad pairs, gaussian": {"bad_pairs": {"spread": "gaussian"}},
 }
-SHARE = 0.05
-"""Of the training series that are faulty, and that are noisy."""
 STRENGTH = 10.0
 """Deviation of the planted noise, in deviations of the data: the signal is a tenth of it."""
 ENCODER = {"name": "dilated", "hidden": 32, "depth": 6, "features": 64}
 TRAINING = {"epochs": 30, "batch_size": 32, "learning_rate": 1e-3, "log_every": 50}
-KEY = ["dataset", "method", "seed"]
 
 
 class Planted(nn.Module):
@@ -83,18 +80,19 @@ def wandering(shape: tuple[int, ...], generator: Generator) -> Tensor:
     return (walk - walk.mean(-1, keepdim=True)) / walk.std(-1, keepdim=True)
 
 
-def one(name: str, host: str, seed: int) -> pd.DataFrame:
-    """All rows of one data set, host and seed."""
-    rows = [
-        row
-        for setting, mining in [("clean", ""), *(("damaged", mining) for mining in MINING)]
-        for row in trained(name, host, setting, mining, seed)
-    ]
-    return tsrep.tidy(rows, dataset=name, encoder=ENCODER["name"], seed=seed, commit=tsrep.commit())
+Run = tuple[str, str, str, float, int]
+"""data set, host, mining, share of faulty series and of noisy ones (0 = undamaged), seed"""
 
 
-def trained(name: str, host: str, setting: str, mining: str, seed: int) -> list[dict[str, Any]]:
+def named(run: Run) -> tuple[str, str, str, int]:
+    """data set, setting, method and seed, as a row of the CSV has them."""
+    name, host, mining, share, seed = run
+    return name, f"{100 * share:g} % of each" if share else "clean", host + mining, seed
+
+
+def one(run: Run) -> pd.DataFrame:
     """Accuracy, and what was found, of one training."""
+    name, host, mining, share, seed = run
     begin = time.perf_counter()
     data = tsrep.load_dataset(name)
     content = {"method": HOSTS[host], "mining": MINING[mining], "encoder": ENCODER, "training": TRAINING, "seed": seed}
@@ -102,9 +100,9 @@ def trained(name: str, host: str, setting: str, mining: str, seed: int) -> list[
     ready = tsrep.prepare(data.train, plan)
     method = tsrep.build(plan, ready.shape)
     order = torch.randperm(len(ready.train), generator=Generator().manual_seed(seed))
-    count = max(1, round(SHARE * len(ready.train)))
+    count = max(1, round(share * len(ready.train)))
     planted = {"noisy": order[:count], "faulty": order[count : 2 * count]}
-    if setting == "damaged":
+    if share:
         contrast = method.phases[-1]
         names = ("left", "right") if contrast.embeds is None else contrast.embeds
         view = Planted(method.view, names, planted["faulty"], planted["noisy"])
@@ -122,29 +120,40 @@ def trained(name: str, host: str, setting: str, mining: str, seed: int) -> list[
             right = float(said[planted[kind]].sum())
             rows.append((term, f"{kind} recall", right / count))
             rows.append((term, f"{kind} precision", right / max(1.0, float(said.sum()))))
-    common = {"setting": setting, "method": host + mining, "seconds": time.perf_counter() - begin}
-    return [{**common, "features": where, "metric": metric, "value": value} for where, metric, value in rows]
+    _, setting, called, _ = named(run)
+    return tsrep.tidy(
+        [{"features": where, "metric": metric, "value": value} for where, metric, value in rows],
+        dataset=name,
+        setting=setting,
+        method=called,
+        encoder=ENCODER["name"],
+        seed=seed,
+        seconds=time.perf_counter() - begin,
+        commit=tsrep.commit(),
+    )
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sets", default=",".join(SETS))
     options.add_argument("--hosts", default="simclr")
+    options.add_argument("--share", type=float, default=0.05, help="of the series made faulty, and as many noisy")
     options.add_argument("--seeds", type=int, default=5)
     options.add_argument("--jobs", type=int, default=2, help="runs at a time, one thread each")
     options.add_argument("--out", type=Path, default=OUT)
     chosen = options.parse_args()
-    held = pd.read_csv(chosen.out) if chosen.out.is_file() else pd.DataFrame(columns=KEY)
-    done = set(held[KEY].itertuples(index=False, name=None))
-    todo = [
-        (name, host, seed)
+    key = ["dataset", "setting", "method", "seed"]
+    done = set(pd.read_csv(chosen.out)[key].itertuples(index=False, name=None)) if chosen.out.is_file() else set()
+    every = (
+        (name, host, mining, share, seed)
         for seed in range(chosen.seeds)
         for host in chosen.hosts.split(",")
         for name in chosen.sets.split(",")
-        if (name, host, seed) not in done
-    ]
+        for mining, share in [("", 0.0), *((mining, chosen.share) for mining in MINING)]
+    )
+    todo = [run for run in every if named(run) not in done]
     with ProcessPoolExecutor(chosen.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
-        for future in as_completed([pool.submit(one, *run) for run in todo]):
+        for future in as_completed([pool.submit(one, run) for run in todo]):
             table = future.result()
             table.to_csv(chosen.out, mode="a", header=not chosen.out.is_file(), index=False)
             print(
@@ -156,19 +165,20 @@ def main() -> None:
 def report(rows: pd.DataFrame) -> None:
     """Means and deviations over the seeds; accuracy that mining keeps, tested over sets: seeds of a set are not independent."""
     print(tsrep.results_markdown(rows))
-    found = rows[(rows["metric"] == "accuracy") & (rows["setting"] == "damaged")]
-    wide = found.pivot_table(index=["dataset", "seed"], columns="method", values="value")
-    for method in wide.columns:
-        host = method.split(" + ")[0]
-        if method != host:
-            gain = (wide[method] - wide[host]).dropna()
-            sets, spread = gain.groupby("dataset").mean(), gain.groupby("dataset").std().mean()
-            test = wilcoxon(sets) if bool((sets != 0).any()) else None
-            told = "no set differs" if test is None else f"Wilcoxon over n = {len(sets)} sets p = {test.pvalue:.3g}"
-            print(
-                f"{method} − {host}: {sets.mean():+.4f} (mean over sets; sd over the seeds of a set {spread:.4f}), "
-                f"better in {(gain > 0).sum()} of {len(gain)} runs and on {(sets > 0).sum()} of {len(sets)} sets, {told}"
-            )
+    accuracy = rows[rows["metric"] == "accuracy"]
+    for setting, found in accuracy[accuracy["setting"] != "clean"].groupby("setting"):
+        wide = found.pivot_table(index=["dataset", "seed"], columns="method", values="value")
+        for method in wide.columns:
+            host = method.split(" + ")[0]
+            if method != host:
+                gain = (wide[method] - wide[host]).dropna()
+                sets, spread = gain.groupby("dataset").mean(), gain.groupby("dataset").std().mean()
+                test = wilcoxon(sets) if bool((sets != 0).any()) else None
+                told = "no set differs" if test is None else f"Wilcoxon over n = {len(sets)} sets p = {test.pvalue:.3g}"
+                print(
+                    f"{setting}, {method} − {host}: {sets.mean():+.4f} (mean over sets; sd over the seeds of a set {spread:.4f}), "
+                    f"better in {(gain > 0).sum()} of {len(gain)} runs and on {(sets > 0).sum()} of {len(sets)} sets, {told}"
+                )
 
 
 if __name__ == "__main__":
