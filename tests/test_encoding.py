@@ -22,7 +22,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "causal": {"hidden": 6, "depth": 3, "features": 5},
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 5, "patch": 4, "stride": 4},
     "trend": {"hidden": 6, "depth": 2, "width": 6, "features": 5, "kernels": 64},
-    "wide": {"hidden": 6, "depth": 2, "features": 5, "kernels": 6},
+    "wide": {"hidden": 6, "depth": 2, "features": 5, "kernels": 6, "competing": 16},
     "tpn": {"hidden": [4, 6], "features": 5},
     "imu": {"widths": (4, 6), "layers": 1, "features": 5, "parts": 2},
     "recurrent": {"hidden": 3, "layers": 1},

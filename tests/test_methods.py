@@ -26,7 +26,7 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "causal": {"hidden": 8, "depth": 3, "features": 12},
     "patch": {"hidden": 8, "layers": 1, "heads": 2, "features": 12, "patch": 4, "stride": 4},
     "trend": {"hidden": 8, "depth": 2, "width": 8, "features": 12, "kernels": 8},
-    "wide": {"hidden": 8, "depth": 2, "features": 6, "kernels": 6},
+    "wide": {"hidden": 8, "depth": 2, "features": 6, "kernels": 6, "competing": 16},
     "tpn": {"hidden": [6, 8], "features": 12},
     "imu": {"widths": (6, 8), "layers": 1, "features": 6, "parts": 2},
     "recurrent": {"hidden": 6, "layers": 1},

@@ -10,7 +10,7 @@ from tsrep.series import POOLS, Series
 
 def encoder_of(pool: str = "max", length: int = 40) -> WideEncoder:
     torch.manual_seed(0)
-    made = Wide(hidden=6, depth=3, features=5, kernels=12, pool=pool).build(CHANNELS, length)  # type: ignore[arg-type]
+    made = Wide(hidden=6, depth=3, features=5, kernels=12, competing=32, pool=pool).build(CHANNELS, length)  # type: ignore[arg-type]
     assert isinstance(made, WideEncoder)
     return made.double().eval()
 
@@ -54,8 +54,29 @@ def test_the_second_half_of_the_bank_sees_differences_of_what_was_observed() -> 
             for t in range(1, 40):
                 if not x[row, channel, t - 1 : t + 1].isnan().any():
                     change[row, channel, t] = x[row, channel, t] - x[row, channel, t - 1]
-    close(encoder(Series.of(x)).steps[:, 5 + 6 :], encoder.change(change) / 12**0.5)
+    close(encoder(Series.of(x)).steps[:, 5 + 6 : 5 + 12], encoder.change(change) / 12**0.5)
     assert change[0, 1, 7] == change[0, 1, 8] == 0 != change[0, 1, 9]
+
+
+@torch.no_grad()
+def test_of_rivals_the_best_alone_answers() -> None:
+    """Slow twin: of each eight kernels, at each step, the one with the largest answer."""
+    encoder, x = encoder_of(), rows(2, 40)
+    answers = encoder.level_rivals(x)
+    assert answers.shape[1] == 16
+    expected = torch.zeros_like(answers)
+    for row in range(2):
+        for group in range(0, 16, 8):
+            for t in range(40):
+                best = max(range(group, group + 8), key=lambda k: float(answers[row, k, t]))
+                expected[row, best, t] = answers[row, best, t]
+    close(encoder(Series.of(x)).steps[:, 17 : 17 + 16], expected / 32**0.5)
+    assert (expected != 0).sum() == 2 * 2 * 40
+
+
+def test_without_rivals_there_is_the_plain_bank() -> None:
+    encoder = Wide(hidden=6, depth=3, features=5, kernels=12, competing=0).build(CHANNELS, 40)
+    assert encoder(Series.of(rows(2, 40).float())).steps.shape == (2, 17, 40)
 
 
 def test_both_parts_learn() -> None:

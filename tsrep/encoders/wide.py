@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Lt, MultipleOf
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -15,6 +15,8 @@ from tsrep.encoders.dilated import DilatedEncoder
 from tsrep.series import POOLS, Embedding, Series
 
 TAPS = 9
+RIVALS = 8
+"""Kernels of a group that compete: Hydra's number."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +25,14 @@ class Wide:
 
     The bank is ROCKET's idea as part of an encoder that learns: kernels of nine taps that begin random, with mean zero, at every
     dilation that fits, over the series and over its first difference (as in MultiRocket, Tan et al. 2022, arXiv:2102.00457). It has no
-    bias: the share of steps above zero asks how often a pattern meets the series rather than its opposite. Made for the "rich"
-    readout with ridge.
+    bias: the share of steps above zero asks how often a pattern meets the series rather than its opposite. In a second bank kernels
+    compete in groups of eight, and at each step only the one that meets the series best answers (Hydra, Dempster et al. 2023,
+    arXiv:2203.13652): the share of steps then asks which pattern it is. Made for the "rich" readout with ridge.
 
     hidden, depth, features, dropout: of the dilated encoder.
-    kernels:  of the bank, half over the series and half over its difference; the embedding has features + kernels numbers.
-    pool:     how steps become one embedding: max, mean or last.
+    kernels:   that answer at every step, half over the series and half over its difference.
+    competing: kernels that compete, likewise; the embedding has features + kernels + competing numbers.
+    pool:      how steps become one embedding: max, mean or last.
     """
 
     hidden: Annotated[int, Gt(0)] = 64
@@ -36,6 +40,7 @@ class Wide:
     features: Annotated[int, Gt(0)] = 320
     dropout: Annotated[float, Ge(0), Lt(1)] = 0.1
     kernels: Annotated[int, Gt(1)] = 1024
+    competing: Annotated[int, Ge(0), MultipleOf(2 * RIVALS)] = 1024
     pool: Literal["max", "mean", "last"] = "max"
 
     def build(self, channels: int, length: int) -> nn.Module:
@@ -43,27 +48,37 @@ class Wide:
 
 
 class WideEncoder(nn.Module):
-    """steps = [dilated(x), bank(x) / √kernels, bank(Δx) / √kernels], where Δx_t = x_t − x_{t−1} if both were observed, else 0."""
+    """steps = [dilated(x), bank(x), bank(Δx), won(rivals(x)), won(rivals(Δx))], the banks over √(their kernels), where
+    Δx_t = x_t − x_{t−1} if both were observed, else 0."""
 
     def __init__(self, channels: int, length: int, made: Wide) -> None:
         super().__init__()
-        self.channels, self.features, self.pool = channels, made.features + made.kernels, made.pool
+        self.channels, self.pool = channels, made.pool
+        self.features = made.features + made.kernels + made.competing
         self.deep = DilatedEncoder(
             channels, made.hidden, made.depth, made.features, made.dropout, made.pool, causal=False
         )
         self.level = Bank(channels, length, made.kernels - made.kernels // 2)
         self.change = Bank(channels, length, made.kernels // 2)
-        # All kernels together weigh in a dot product of embeddings what one feature would.
-        self.scale = made.kernels**-0.5
+        self.level_rivals, self.change_rivals = (Bank(channels, length, made.competing // 2) for _ in range(2))
+        # All kernels of a bank together weigh in a dot product of embeddings what one feature would.
+        self.scales = made.kernels**-0.5, max(1, made.competing) ** -0.5
 
     def forward(self, series: Series) -> Embedding:
         x = series.values
         both = series.observed[:, :, 1:] & series.observed[:, :, :-1]
         change = functional.pad((x[:, :, 1:] - x[:, :, :-1]) * both.to(x.dtype), (1, 0))
+        every = torch.cat([self.level(x), self.change(change)], dim=1) * self.scales[0]
+        best = won(torch.cat([self.level_rivals(x), self.change_rivals(change)], dim=1)) * self.scales[1]
         inside = series.extent[:, None].to(x.dtype)
-        wide = torch.cat([self.level(x), self.change(change)], dim=1) * self.scale * inside
-        steps = torch.cat([self.deep(series).steps, wide], dim=1)
+        steps = torch.cat([self.deep(series).steps, every * inside, best * inside], dim=1)
         return Embedding(steps, POOLS[self.pool](steps, series.extent), series)
+
+
+def won(answers: Tensor) -> Tensor:
+    """a_k where a_k is the largest of its group of `RIVALS`, else 0: (batch, kernels, time) -> the same."""
+    groups = answers.unflatten(1, (-1, RIVALS))
+    return torch.where(groups == groups.amax(dim=2, keepdim=True), groups, 0.0).flatten(1, 2)
 
 
 class Bank(nn.Module):
@@ -82,6 +97,8 @@ class Bank(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         reach = TAPS // 2
+        if not len(self.weights):
+            return x[:, :0]
         return torch.cat(
             [functional.conv1d(x, w, padding=reach * 2**i, dilation=2**i) for i, w in enumerate(self.weights)], dim=1
         )
