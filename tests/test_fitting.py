@@ -306,7 +306,7 @@ def test_scaling_is_fitted_on_the_training_part_alone() -> None:
     held = made.validation.values.numpy() * np.array(made.scaler.scale)[:, None] + np.array(made.scaler.mean)[:, None]
     assert all(np.isclose(x, one, atol=1e-3).all(axis=(1, 2)).any() for one in held)
     assert abs(made.validation.values.mean()) > 1e-3
-    plain = prepared(x, data={"normalise": False})
+    plain = prepared(x, data={"scaling": "none"})
     np.testing.assert_array_equal(plain.train.values.numpy(), x)
 
 

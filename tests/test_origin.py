@@ -47,7 +47,7 @@ def test_the_calendar_is_no_channel_of_its_own() -> None:
 
 def test_recordings_keep_their_number_when_some_are_kept_aside() -> None:
     x = np.random.default_rng(0).standard_normal((9, 1, 16)).astype(np.float32)
-    plan, _ = tsrep.make_plan({"method": "simclr", "data": {"normalise": False}, "training": {"validation": 0.3}})
+    plan, _ = tsrep.make_plan({"method": "simclr", "data": {"scaling": "none"}, "training": {"validation": 0.3}})
     ready = prepare(tsrep.as_panel(x), plan)
     assert ready.validation is not None and len(ready.train) == len(ready.origin) < 9
     for row, values in enumerate(ready.train.values.numpy()):

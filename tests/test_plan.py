@@ -19,7 +19,7 @@ from tsrep.mining.hard_negatives import HardNegatives
 PLANS = sorted((Path(__file__).parents[1] / "pipelines" / "plans").glob("*.yaml"))
 
 FULL = """
-data: {name: BasicMotions, window: 50, hop: 25, normalise: false}
+data: {name: BasicMotions, window: 50, hop: 25, scaling: none}
 method: {name: simclr, temperature: 0.1, augment: [jitter, {scale: {sigma: 0.3}}]}
 encoder: {name: causal, depth: 4}
 training: {epochs: 5, learning_rate: 1e-3, clip: null}
@@ -40,7 +40,7 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
     made, _ = plan.read(written(tmp_path, FULL))
     assert made.method == SimCLR(temperature=0.1, augment=("jitter", {"scale": {"sigma": 0.3}}))
     assert made.encoder == Causal(depth=4)
-    assert made.data == plan.DataPlan("BasicMotions", window=50, hop=25, normalise=False)
+    assert made.data == plan.DataPlan("BasicMotions", window=50, hop=25, scaling="none")
     assert (made.training.epochs, made.training.learning_rate, made.training.clip) == (5, 1e-3, None)
     assert (made.seed, made.out, made.workers, made.observers) == (
         3,
@@ -48,6 +48,14 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
         2,
         {"mlflow": {"experiment": "wearables"}},
     )
+
+
+def test_scaling_is_one_word_or_one_for_each_stream_and_older_plans_say_it_in_theirs() -> None:
+    assert plan.make({})[0].data.scaling == "each"
+    made, _ = plan.make({"method": "collossl"}, ["data.scaling={skeleton: torso}"])
+    assert made.data.scaling == {"skeleton": "torso"} and plan.make(plan.to_dict(made))[0] == made
+    for older, scaling in ((True, "each"), (False, "none")):
+        assert plan.make({"data": {"normalise": older}})[0].data.scaling == scaling
 
 
 def test_an_empty_plan_is_the_default_one_with_what_its_method_recommends() -> None:

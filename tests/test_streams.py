@@ -336,7 +336,51 @@ def test_scaling_is_of_each_stream_and_of_the_training_part_alone(monkeypatch: p
     assert seen.dtype == torch.int64 and int(seen.max()) + 1 == len(seen.unique()) < 4
 
 
+JOINTS = tuple(f"{joint}_{axis}" for joint in ("hip_center", "shoulder_center", "left_hand") for axis in "xyz")
+
+
+def test_every_stream_may_be_scaled_in_a_way_of_its_own_which_its_model_keeps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    registered(monkeypatch)
+    wrist = streams_of()["wrist"]
+    body = np.random.default_rng(3).standard_normal((ROWS, 9, TIME)).astype(np.float32)
+    data = {"wrist": wrist, "skeleton": tsrep.Panel(body, JOINTS, rate=wrist.rate)}
+    model = tsrep.fit(
+        data, method="tiny", encoder=SMALL, encoders="each", training=SHORT, data={"scaling": {"skeleton": "torso"}}
+    )
+    assert max(model.streams["wrist"].scaler.mean) != 0 and model.streams["skeleton"].scaler.scale == (1.0,) * 9
+    model.save(tmp_path / "m")
+    again = tsrep.load(tmp_path / "m")
+    elsewhere = {
+        "skeleton": 1.7 * body + np.array([3.0, -1.0, 2.0] * 3, np.float32)[:, None]
+    }  # taller, at another place
+    expected = again.embed_streams(data)["skeleton"]
+    np.testing.assert_allclose(again.embed_streams(elsewhere)["skeleton"], expected, atol=1e-4)
+    assert expected.std(axis=0).max() > 1e-2
+    one = again.of("skeleton")
+    one.save(tmp_path / "one")
+    assert one.plan.data.scaling == "torso" and again.of("wrist").plan.data.scaling == "each"
+    served = tsrep.load(tmp_path / "one")
+    np.testing.assert_allclose(served.embed(elsewhere["skeleton"]), expected, atol=1e-4)
+    assert (
+        "Scaling: `wrist` every channel to mean 0" in again.card()
+        and "`skeleton` every frame about the hips" in again.card()
+    )
+    assert "Scaling: every frame about the hips" in served.card()
+
+
 WRONG = [
+    ({"method": "simclr", "data": {"scaling": {"hip": "one"}}}, "expected one word for data.scaling"),
+    (
+        {"method": "tiny", "data": {"streams": "all", "scaling": {"hop": "one"}}},
+        "no stream 'hop' .* did you mean 'hip'",
+    ),
+    ({"method": "tiny", "data": {"streams": "all", "scaling": {"hip": "two"}}}, "plan key 'data.scaling'.*'two'"),
+    (
+        {"method": "tiny", "encoders": "each", "data": {"streams": "all", "scaling": "torso"}},
+        "channels that are joints",
+    ),
     ({"method": "tiny", "data": {"streams": ["hip"]}}, "expected at least 2 streams for the method 'tiny', got 1"),
     ({"method": "tiny", "data": {"streams": ["hip", "wirst"]}}, "no stream 'wirst' in the data; did you mean 'wrist'"),
     ({"method": "simclr", "encoders": "each", "data": {"streams": "all"}}, "expected encoders=shared for 'simclr'"),

@@ -8,6 +8,7 @@ from typing import Any
 
 from tsrep import plan as plans
 from tsrep import registry
+from tsrep.data.scaling import WAYS, way_of
 from tsrep.plan import Plan
 
 
@@ -37,6 +38,7 @@ def write(
                 "Name": data["name"] or "given from memory",
                 "Windows": f"{data['rows']} of up to {data['length']} steps, {rate}",
                 **_channels(data),
+                "Scaling": _scaling(plan, data),
                 "Labels (unused in training)": ", ".join(data["classes"][:20]) or "none",
                 "Licence": data["licence"] or "not stated",
                 "Fingerprint": f"`{data['fingerprint'][:16]}`",
@@ -71,6 +73,13 @@ def _channels(data: Mapping[str, Any]) -> dict[str, str]:
         + (f" at {s['rate']:g} Hz" if s["rate"] else "")
         for name, s in streams.items()
     }
+
+
+def _scaling(plan: Plan, data: Mapping[str, Any]) -> str:
+    ways = {name: way_of(plan.data.scaling, name) for name in data.get("streams") or (None,)}
+    if len(set(ways.values())) == 1:
+        return WAYS[next(iter(ways.values()))]
+    return "; ".join(f"`{name}` {WAYS[way]}" for name, way in ways.items())
 
 
 def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:

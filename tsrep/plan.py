@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from tsrep import registry
+from tsrep.data.scaling import Way
 from tsrep.errors import InputError, nearest
 from tsrep.learning import Training
 
@@ -32,7 +33,9 @@ class DataPlan:
     window:    steps of a window, of several streams those of the first; longer series become several windows. None: whole series, those
                over 3000 steps in equal parts.
     hop:       steps from one window to the next. None: the window's length.
-    normalise: scale every channel to mean 0 and deviation 1 of the training part.
+    scaling:   each: every channel to mean 0 and deviation 1 of the training part. one: all channels divided by one number, so that
+               directions stay. torso: a skeleton about its hips, in torso lengths. none. Of several streams one word for all, or
+               {skeleton: torso, inertial: each}; a stream that is not named is scaled by each.
     """
 
     name: str | None = None
@@ -45,7 +48,7 @@ class DataPlan:
     independent: bool = False
     window: Annotated[int, Gt(1)] | None = None
     hop: Annotated[int, Gt(0)] | None = None
-    normalise: bool = True
+    scaling: Way | dict[str, Way] = "each"
 
 
 @dataclass(frozen=True)
@@ -321,6 +324,8 @@ def _build(given: Given) -> Plan:
         built[section] = checked(kind, content, section)
     recommended = dict(getattr(type(built["method"]), "recommended", {}))
     built["training"] = checked(Training, recommended | sections["training"], "training")
+    if "normalise" in sections["data"]:  # as plans said it that were written before there was a choice
+        sections["data"]["scaling"] = "each" if sections["data"].pop("normalise") else "none"
     built["data"] = checked(DataPlan, sections["data"], "data")
     if "mining" in single:
         single["mining"] = _miners(single["mining"])

@@ -13,9 +13,9 @@ from tsrep.data.columns import columns
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.layout import span
 from tsrep.data.panel import Panel
-from tsrep.data.scaling import Scaler
+from tsrep.data.scaling import Scaler, way_of
 from tsrep.data.streams import Streams
-from tsrep.errors import InputError
+from tsrep.errors import InputError, nearest
 from tsrep.method import DataShape, StreamShape
 from tsrep.model import Described
 from tsrep.plan import DataPlan, Plan
@@ -51,6 +51,10 @@ def check(plan: Plan, name: str, streams: Streams | None) -> None:
             raise InputError(
                 f"expected several streams for encoders={plan.encoders}, got one: set data.streams, or leave encoders out"
             )
+        if isinstance(plan.data.scaling, dict):
+            raise InputError(
+                f"expected one word for data.scaling where one stream is learned from, got {plan.data.scaling}: set data.streams"
+            )
         return
     if plan.data.independent:
         raise InputError("expected one stream where channels are independent, got several: leave data.independent out")
@@ -59,6 +63,9 @@ def check(plan: Plan, name: str, streams: Streams | None) -> None:
             f"expected encoders=shared for '{name}', which learns from one stream and takes the rows of all as its own, "
             f"got {plan.encoders}"
         )
+    for stream in plan.data.scaling if isinstance(plan.data.scaling, dict) else ():
+        if stream not in streams:
+            raise InputError(f"no stream '{stream}' in the data to be scaled; {nearest(stream, list(streams))}")
     unknown = [stream for stream in plan.encoders if stream not in streams] if isinstance(plan.encoders, dict) else []
     if unknown:
         raise InputError(
@@ -119,7 +126,7 @@ def parts(train: Streams, plan: Plan) -> dict[str, Stream]:
             channels=panel.channels,
             rate=panel.rate,
             length=panel.length,
-            scaler=Scaler.fit(panel) if plan.data.normalise else Scaler.identity(panel.values.shape[1]),
+            scaler=Scaler.fit(panel, way_of(plan.data.scaling, name)),
             check=np.ascontiguousarray(panel.values[kept]),
         )
         for name, panel in train.items()

@@ -69,7 +69,7 @@ def test_the_picture_of_a_plan_shows_what_its_selection_chose_among_the_training
         {
             "method": "collossl",
             "encoder": "tpn",
-            "data": {"streams": "all", "normalise": False},
+            "data": {"streams": "all", "scaling": "none"},
             "training": {"batch_size": 12},
         }
     )
