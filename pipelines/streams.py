@@ -1,6 +1,6 @@
 """The benchmark of several streams: two modalities of one action, devices on one body, latent positives, objectives of many streams.
 
-cross-modal: UTD-MHAD, skeleton (in torso lengths) and inertial unit at 50 relative positions. Subjects 1, 3, 5 train, 7
+cross-modal: UTD-MHAD, skeleton and inertial unit at 50 relative positions. Subjects 1, 3, 5 train, 7
              validates, 2, 4, 6, 8 test. Linear and ridge probes on frozen encoders of either and of both, with all and with few labels;
              retrieval from one to the other.
 devices:     Berkeley-MHAD (subjects 1 to 7 against 8 to 12) and PTE (one subject left out, another one under each seed), windows of
@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,37 +81,19 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
 
 
 def cut(name: str, setting: str, seed: int) -> tuple[tsrep.Streams, tsrep.Streams, tsrep.Streams | None]:
-    """Training, test and, where there is one, validation part, ready to be learned from."""
-    if name == "NW-UCLA":
-        data = tsrep.load_dataset(name)
-        return (*(tsrep.Streams({"skeleton": body(part)}) for part in (data.train, data.test)), None)
+    """Training, test and, where there is one, validation part, as windows in the units of the data."""
     if name in WINDOWS:
         found = tsrep.load_streams(name, subjects=[5 - seed % 5] if name == "PTE" else None)
         return (*(tsrep.together(part, *WINDOWS[name]) for part in (found.train, found.test)), None)
+    steps = MODALITIES["data"]["steps"]
+    if name == "NW-UCLA":
+        data = tsrep.load_dataset(name)
+        return (*(tsrep.Streams({"skeleton": tsrep.resampled(part, steps)}) for part in (data.train, data.test)), None)
     found = tsrep.load_streams(name, None if setting == "cross-modal" else ["skeleton"])
-    train, test, held = [
-        tsrep.Streams(
-            {
-                s: body(p) if s == "skeleton" else tsrep.resampled(p, MODALITIES["data"]["steps"])
-                for s, p in part.items()
-            }
-        )
-        for part in (found.train, found.test, found.validation)
-    ]
-    if "inertial" in train:
-        values = train["inertial"].values
-        middle, spread = values.mean((0, 2), keepdims=True), values.std((0, 2), keepdims=True)
-        train, test, held = (
-            tsrep.Streams(
-                {**part, "inertial": replace(part["inertial"], values=(part["inertial"].values - middle) / spread)}
-            )
-            for part in (train, test, held)
-        )
+    train, test, held = (
+        tsrep.together(part, align="position", steps=steps) for part in (found.train, found.test, found.validation)
+    )
     return train, test, held
-
-
-def body(panel: tsrep.Panel) -> tsrep.Panel:
-    return tsrep.resampled(tsrep.to_torso(panel), MODALITIES["data"]["steps"])
 
 
 def plan_of(base: Mapping[str, Any], method: Any, seed: int, **more: Any) -> tsrep.Plan:
@@ -203,7 +184,10 @@ def alone(stream: str) -> dict[str, Any]:
 
 
 def rocket(train: tsrep.Streams, test: tsrep.Streams, seed: int) -> dict[str, tuple[Any, Any]]:
-    made = {s: tsrep.baseline_features(ROCKET, train[s].values, test[s].values, seed=seed) for s in train}
+    made = {}
+    for stream in train:
+        sides = [tsrep.to_torso(part[stream]) if stream == "skeleton" else part[stream] for part in (train, test)]
+        made[stream] = tsrep.baseline_features(ROCKET, *(side.values for side in sides), seed=seed)
     return {"ridge": tuple({s: part[side] for s, part in made.items()} for side in (0, 1))}
 
 
