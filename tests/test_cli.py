@@ -329,6 +329,25 @@ def test_show_draws_what_a_learned_view_keeps(run: Run, table: Path, tmp_path: P
     assert run("show", out, "--out", elsewhere).code == 0 and (elsewhere / "masks.png").is_file()
 
 
+def test_show_draws_which_devices_are_alike(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [(i, t, s) for s in ("wrist", "hip", "ankle") for i in range(6) for t in range(12)]
+    long = pd.DataFrame(rows, columns=["id", "timestamp", "stream"])
+    long[["acc_x", "acc_y", "acc_z"]] = rng.standard_normal((len(long), 3))
+    long.to_csv(tmp_path / "worn.csv", index=False)
+    out = tmp_path / "worn"
+    told = run("fit", *TINY, "method=collossl", "--data", tmp_path / "worn.csv", "--out", out, "--quiet")
+    assert told.code == 0, told.err
+    told = run("show", out)
+    assert told.code == 0, told.err
+    assert told.out.split() == [str(out / "pictures" / f"{name}.png") for name in ("curves", "devices")]
+    (tmp_path / "worn.csv").unlink()
+    told = run("show", out, "--out", tmp_path / "again")
+    assert (
+        told.code == 0 and "no picture of the devices" in told.err and not (tmp_path / "again" / "devices.png").exists()
+    )
+
+
 @pytest.mark.filterwarnings("ignore:.*the model is whole and embeds:RuntimeWarning")
 def test_show_tells_and_draws_bad_pairs(run: Run, table: Path, tmp_path: Path) -> None:
     out = tmp_path / "mined"

@@ -207,7 +207,8 @@ def show(
         bool, typer.Option("--bad-pairs", help="The pairs that bad-pair mining found, as a table and a picture.")
     ] = False,
 ) -> None:
-    """What a model learned: its training, the series, mask and view of a few windows where its view is learned, and bad pairs."""
+    """What a model learned: its training, the series, mask and view of a few windows where its view is learned, the devices that
+    collossl took for alike, and bad pairs."""
     from tsrep import showing
     from tsrep.loading import load
 

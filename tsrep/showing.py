@@ -1,15 +1,22 @@
-"""What `tsrep show` tells of a model: its training, its pictures, and the pairs that mining found bad."""
+"""What `tsrep show` tells of a model: its training in pictures, devices that are alike, and the pairs that mining found bad."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
 from tsrep import pictures, suspects, terminal
+from tsrep.data.streams import Streams
 from tsrep.errors import InputError
+from tsrep.fitting import source
+from tsrep.methods.collossl import ColloSSL
 from tsrep.model import Model
 from tsrep.suspects import Suspects
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WORST = 20
 """Bad pairs of a term that are printed; the file has all pairs."""
@@ -17,7 +24,7 @@ WORST = 20
 
 def training(model: Model, folder: Path) -> list[Path]:
     """The pictures of the training, written to the folder."""
-    return pictures.write(pictures.of_training(model), folder)
+    return pictures.write(pictures.of_training(model) | _devices(model), folder)
 
 
 def bad_pairs(model: Model, name: str, folder: Path) -> list[Path]:
@@ -48,6 +55,20 @@ def bad_pairs(model: Model, name: str, folder: Path) -> list[Path]:
     path = folder / "bad_pairs.csv"
     table.to_csv(path, index=False)
     return [path, *pictures.write(pictures.of_suspects(model, found), folder)]
+
+
+def _devices(model: Model) -> dict[str, Figure]:
+    """Which devices ColloSSL took for alike, drawn of the training windows, which the plan must name and which must still be there."""
+    if not isinstance(model.plan.method, ColloSSL) or not model.streams or model.plan.data.name is None:
+        return {}
+    try:
+        streams, _ = source(model.plan.data)
+    except InputError as error:
+        terminal.say(f"no picture of the devices, which needs the training windows: {error}")
+        return {}
+    assert isinstance(streams, Streams)  # a model of several streams has a plan that names them
+    title = f"{model.data.name}: which devices are alike, training windows"
+    return {"devices": pictures.of_devices(streams, model.plan, title=title)}
 
 
 def _found(model: Model, name: str) -> Suspects:
