@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 import tsrep
-from tsrep import cli, plan, registry
+from tsrep import cli, plan_telling, registry
 
 TINY = [
     "encoder.hidden=6",
@@ -245,7 +245,7 @@ def test_plan_explain_and_schema(run: Run, tmp_path: Path) -> None:
     assert lines["training.steps"] == ["7", "command line"]
     assert lines["training.batch_size"] == ["64", "recommended"]
     assert lines["method.temperature"] == ["0.2", "default"]
-    assert json.loads(run("plan", "schema").out) == plan.schema()
+    assert json.loads(run("plan", "schema").out) == plan_telling.schema()
 
 
 ERRORS: dict[str, tuple[list[str], str]] = {

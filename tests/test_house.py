@@ -70,9 +70,12 @@ ROOMS = {
     "progress": {"observers"},
     "terminal": set(),
     "embedding_table": {"data.panel", "errors"},
-    "plan": {"registry", "errors", "learning"},
-    "card": {"plan", "registry"},
-    "run_folder": {"plan", "checkpoint", "errors"},
+    "plan": {"registry", "learning", "data.scaling"},
+    "checked": {"errors"},
+    "planning": {"plan", "checked", "registry", "errors", "learning"},
+    "plan_telling": {"plan", "checked", "registry", "learning"},
+    "card": {"plan", "registry", "data.scaling"},
+    "run_folder": {"plan", "planning", "checkpoint", "errors"},
     "streaming": {"data", "errors"},
 }
 """The law of house.md: series <- pairs <- losses <- method <- training; views, encoders, pairing and mining know series and pairs; data

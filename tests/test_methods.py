@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import tsrep
-from tsrep import plan, randomness, registry
+from tsrep import checked, plan, planning, randomness, registry
 from tsrep.fitting import build, prepare
 from tsrep.losses import LOSSES
 from tsrep.method import DataShape, Method
@@ -47,7 +47,7 @@ def windows() -> np.ndarray:
 
 
 def plan_of(method: str, encoder: str = "dilated", **more: Any) -> tsrep.Plan:
-    return plan.make({"method": method, "encoder": {"name": encoder, **ENCODERS[encoder]}, **more})[0]
+    return planning.make({"method": method, "encoder": {"name": encoder, **ENCODERS[encoder]}, **more})[0]
 
 
 def method_of(method: str, encoder: str = "dilated", seed: int = 0) -> Method:
@@ -121,9 +121,9 @@ def test_the_loss_is_a_function_of_batch_and_generator(method: str) -> None:
 @pytest.mark.parametrize("method", ALL)
 def test_configurations_survive_a_plan_and_refuse_nonsense(method: str) -> None:
     kind = registry.choice("methods", method)
-    assert plan.checked(kind, {}, "method") == kind()
+    assert checked.checked(kind, {}, "method") == kind()
     made = plan_of(method)
-    assert plan.make(plan.to_dict(made))[0] == made
+    assert planning.make(plan.to_dict(made))[0] == made
     assert registry.name_of("methods", made.method) == method
     for name, value in kind.recommended.items():
         assert getattr(made.training, name) == value
@@ -140,7 +140,7 @@ def test_ts2vec_is_what_its_paper_says() -> None:
     assert begun.head is None
     assert begun.view.min_length == 2
     assert (
-        plan.make({"method": {"name": "ts2vec", "temporal_from": 2}})[0]
+        planning.make({"method": {"name": "ts2vec", "temporal_from": 2}})[0]
         .method.build(begun.encoder, DataShape(N, ("a",), TIME))
         .view.min_length
         == 8

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import tsrep
-from tsrep import plan, randomness, registry
+from tsrep import plan, planning, randomness, registry
 from tsrep.fitting import Prepared, mined, prepare, rehearse
 from tsrep.method import Method
 from tsrep.pairs import Alone
@@ -55,7 +55,7 @@ def windows() -> np.ndarray:
 def plan_of(method: str, *miners: str, seed: int = 0) -> tsrep.Plan:
     host = {"name": method, **SMALL.get(method, {})}
     mining = {miner: dict(EARLY.get(miner, {})) for miner in miners}
-    return plan.make({"method": host, "encoder": ENCODER, "training": EPOCHS, "mining": mining, "seed": seed})[0]
+    return planning.make({"method": host, "encoder": ENCODER, "training": EPOCHS, "mining": mining, "seed": seed})[0]
 
 
 @cache
@@ -228,5 +228,5 @@ def test_miners_are_named_after_their_files() -> None:
 @pytest.mark.parametrize("miner", MINERS)
 def test_the_settings_of_a_miner_survive_a_plan(miner: str) -> None:
     made = plan_of("simclr", miner)
-    assert plan.make(plan.to_dict(made))[0] == made
+    assert planning.make(plan.to_dict(made))[0] == made
     assert isinstance(made.mining[miner], registry.choice("mining", miner))

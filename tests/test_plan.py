@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import tsrep
-from tsrep import plan, registry
+from tsrep import plan, plan_telling, planning, registry
 from tsrep.encoders.causal import Causal
 from tsrep.errors import InputError
 from tsrep.methods.simclr import SimCLR
@@ -37,7 +37,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
-    made, _ = plan.read(written(tmp_path, FULL))
+    made, _ = planning.read(written(tmp_path, FULL))
     assert made.method == SimCLR(temperature=0.1, augment=("jitter", {"scale": {"sigma": 0.3}}))
     assert made.encoder == Causal(depth=4)
     assert made.data == plan.DataPlan("BasicMotions", window=50, hop=25, scaling="none")
@@ -51,48 +51,48 @@ def test_a_plan_is_read_from_yaml(tmp_path: Path) -> None:
 
 
 def test_scaling_is_one_word_or_one_for_each_stream_and_older_plans_say_it_in_theirs() -> None:
-    assert plan.make({})[0].data.scaling == "each"
-    made, _ = plan.make({"method": "collossl"}, ["data.scaling={skeleton: torso}"])
-    assert made.data.scaling == {"skeleton": "torso"} and plan.make(plan.to_dict(made))[0] == made
+    assert planning.make({})[0].data.scaling == "each"
+    made, _ = planning.make({"method": "collossl"}, ["data.scaling={skeleton: torso}"])
+    assert made.data.scaling == {"skeleton": "torso"} and planning.make(plan.to_dict(made))[0] == made
     for older, scaling in ((True, "each"), (False, "none")):
-        assert plan.make({"data": {"normalise": older}})[0].data.scaling == scaling
+        assert planning.make({"data": {"normalise": older}})[0].data.scaling == scaling
 
 
 def test_an_empty_plan_is_the_default_one_with_what_its_method_recommends() -> None:
-    made, given = plan.make({})
+    made, given = planning.make({})
     assert given == {}
     assert registry.name_of("methods", made.method) == "ts2vec"
     assert registry.name_of("encoders", made.encoder) == "dilated"
     assert (made.training.batch_size, made.training.average) == (8, "mean")
-    assert plan.make({"method": "simclr"})[0].training.batch_size == 64
-    assert plan.make({"method": "simclr", "training": {"batch_size": 9}})[0].training.batch_size == 9
+    assert planning.make({"method": "simclr"})[0].training.batch_size == 64
+    assert planning.make({"method": "simclr", "training": {"batch_size": 9}})[0].training.batch_size == 9
 
 
 @pytest.mark.parametrize(
     "content", [{}, yaml.safe_load(FULL), {"encoder": "patch", "observers": {"mlflow": None}}], ids=str
 )
 def test_what_is_written_reads_back_as_the_same_plan(content: dict[str, Any], tmp_path: Path) -> None:
-    made, _ = plan.make(content)
-    again, _ = plan.read(plan.write(made, tmp_path / "new" / "folder"))
+    made, _ = planning.make(content)
+    again, _ = planning.read(plan.write(made, tmp_path / "new" / "folder"))
     assert again == made
-    assert plan.make(plan.to_dict(made))[0] == made
+    assert planning.make(plan.to_dict(made))[0] == made
     assert plan.to_yaml(again) == plan.to_yaml(made)
 
 
 @pytest.mark.parametrize("name", registry.choices("encoders"))
 @pytest.mark.parametrize("method", registry.choices("methods"))
 def test_every_method_and_encoder_makes_the_round_trip(method: str, name: str) -> None:
-    made, _ = plan.make({"method": method, "encoder": name, "seed": 2**40, "training": {"learning_rate": 1e-5}})
-    assert plan.make(yaml.safe_load(plan.to_yaml(made)))[0] == made
+    made, _ = planning.make({"method": method, "encoder": name, "seed": 2**40, "training": {"learning_rate": 1e-5}})
+    assert planning.make(yaml.safe_load(plan.to_yaml(made)))[0] == made
 
 
 def test_sections_may_be_a_name_settings_or_a_configuration() -> None:
     kinds: list[Any] = ["simclr", {"name": "simclr"}, SimCLR()]
-    assert all(plan.make({"method": kind})[0].method == SimCLR() for kind in kinds)
-    assert plan.make({"encoder": "tsai(TSTPlus)"})[0].encoder.arch == "TSTPlus"
-    assert plan.make({"data": "BasicMotions"})[0].data.name == "BasicMotions"
-    assert plan.make({"training": tsrep.Training(steps=3)})[0].training.steps == 3
-    assert plan.make({"method": None, "data": None, "training": None, "observers": None})[0] == plan.make({})[0]
+    assert all(planning.make({"method": kind})[0].method == SimCLR() for kind in kinds)
+    assert planning.make({"encoder": "tsai(TSTPlus)"})[0].encoder.arch == "TSTPlus"
+    assert planning.make({"data": "BasicMotions"})[0].data.name == "BasicMotions"
+    assert planning.make({"training": tsrep.Training(steps=3)})[0].training.steps == 3
+    assert planning.make({"method": None, "data": None, "training": None, "observers": None})[0] == planning.make({})[0]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest_one(
     content: dict[str, Any], overrides: list[str], said: str
 ) -> None:
     with pytest.raises(InputError, match=said):
-        plan.make(content, overrides)
+        planning.make(content, overrides)
 
 
 @pytest.mark.parametrize(
@@ -148,12 +148,12 @@ def test_an_unknown_key_is_named_with_its_path_and_the_nearest_one(
 )
 def test_a_wrong_value_is_named_with_what_was_expected_and_what_came(content: dict[str, Any], said: str) -> None:
     with pytest.raises(InputError, match=said):
-        plan.make(content)
+        planning.make(content)
 
 
 def test_overrides_win_and_are_read_as_yaml(tmp_path: Path) -> None:
     path = written(tmp_path, FULL)
-    made, given = plan.read(
+    made, given = planning.read(
         path, ["method.temperature=0.5", "training.clip=1.0", "out=null", "data.name=ERing", "seed=9"]
     )
     assert (made.method.temperature, made.training.clip, made.out, made.data.name, made.seed) == (
@@ -169,7 +169,7 @@ def test_overrides_win_and_are_read_as_yaml(tmp_path: Path) -> None:
 
 
 def test_another_method_takes_the_settings_of_the_former_away(tmp_path: Path) -> None:
-    made, _ = plan.read(written(tmp_path, FULL), ["method=ts2vec", "method.alpha=1", "encoder=patch"])
+    made, _ = planning.read(written(tmp_path, FULL), ["method=ts2vec", "method.alpha=1", "encoder=patch"])
     assert (registry.name_of("methods", made.method), made.method.alpha, made.method.temperature) == (
         "ts2vec",
         1.0,
@@ -182,7 +182,7 @@ def test_another_method_takes_the_settings_of_the_former_away(tmp_path: Path) ->
     "before", [None, {}, {"mlflow": None}, {"mlflow": {"experiment": "a"}}, {"other": {}}], ids=str
 )
 def test_observers_are_set_one_by_one(before: Any) -> None:
-    made, _ = plan.make({"observers": before}, ["observers.mlflow.register=steps", "observers.mlflow={}"])
+    made, _ = planning.make({"observers": before}, ["observers.mlflow.register=steps", "observers.mlflow={}"])
     assert made.observers["mlflow"]["register"] == "steps"
     assert set(made.observers) == {*(before or {}), "mlflow"}
     if before and before.get("mlflow"):
@@ -192,7 +192,7 @@ def test_observers_are_set_one_by_one(before: Any) -> None:
 @pytest.mark.parametrize("text", ["method.temperature", "=3", "method.temperature=[1", "observers.mlflow"])
 def test_an_override_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"override such as|YAML value"):
-        plan.make({}, [text])
+        planning.make({}, [text])
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_file_that_is_no_plan_is_refused(content: bytes, said: str, tmp_path: 
     path = tmp_path / "plan.yaml"
     path.write_bytes(content)
     with pytest.raises(InputError, match=said):
-        plan.read(path)
+        planning.read(path)
 
 
 def test_a_file_that_grows_when_it_is_read_does_not_fill_the_message(tmp_path: Path) -> None:
@@ -221,22 +221,22 @@ def test_a_file_that_grows_when_it_is_read_does_not_fill_the_message(tmp_path: P
         f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)
     ]
     with pytest.raises(InputError) as caught:
-        plan.read(written(tmp_path, "\n".join([*lines, "training: *a11"])))
+        planning.read(written(tmp_path, "\n".join([*lines, "training: *a11"])))
     assert len(str(caught.value)) < 2000
 
 
 def test_a_missing_file_is_named_with_the_nearest_one(tmp_path: Path) -> None:
     written(tmp_path, FULL)
     with pytest.raises(InputError, match=r"found no file .*plam.yaml; did you mean 'plan.yaml'"):
-        plan.read(tmp_path / "plam.yaml")
+        planning.read(tmp_path / "plam.yaml")
     with pytest.raises(InputError, match="no such folder"):
-        plan.read(tmp_path / "nowhere" / "plan.yaml")
+        planning.read(tmp_path / "nowhere" / "plan.yaml")
 
 
 def test_explain_tells_who_said_each_value_and_what_it_means(tmp_path: Path) -> None:
     path = written(tmp_path, FULL)
-    made, given = plan.read(path, ["training.epochs=7"])
-    lines = {key: (value, said, meaning) for key, value, said, meaning in plan.explain(made, given)}
+    made, given = planning.read(path, ["training.epochs=7"])
+    lines = {key: (value, said, meaning) for key, value, said, meaning in plan_telling.explain(made, given)}
     assert lines["method.temperature"][:2] == (0.1, str(path))
     assert lines["training.epochs"][:2] == (7, "command line")
     assert lines["training.batch_size"][:2] == (64, "recommended")
@@ -250,8 +250,8 @@ def test_explain_tells_who_said_each_value_and_what_it_means(tmp_path: Path) -> 
 
 
 def test_explain_tells_settings_of_a_miner_that_were_said_from_those_that_were_not() -> None:
-    made, given = plan.make({"mining": {"bad_pairs": {"warmup": 3}}})
-    said = {key: (value, where) for key, value, where, _ in plan.explain(made, given)}
+    made, given = planning.make({"mining": {"bad_pairs": {"warmup": 3}}})
+    said = {key: (value, where) for key, value, where, _ in plan_telling.explain(made, given)}
     assert said["mining.bad_pairs"] == ("bad_pairs", "given")
     assert said["mining.bad_pairs.warmup"] == (3, "given")
     assert said["mining.bad_pairs.beta_noisy"] == (2.0, "default")
@@ -260,11 +260,11 @@ def test_explain_tells_settings_of_a_miner_that_were_said_from_those_that_were_n
 def test_miners_are_given_by_name_by_settings_or_as_configurations() -> None:
     expected = BadPairs(warmup=3)
     for mining in ({"bad_pairs": {"warmup": 3}}, {"bad_pairs": expected}, expected):
-        assert plan.make({"mining": mining})[0].mining == {"bad_pairs": expected}
-        changed = plan.make({"mining": mining}, ["mining.bad_pairs.beta_faulty=5"])[0].mining
+        assert planning.make({"mining": mining})[0].mining == {"bad_pairs": expected}
+        changed = planning.make({"mining": mining}, ["mining.bad_pairs.beta_faulty=5"])[0].mining
         assert changed == {"bad_pairs": BadPairs(warmup=3, beta_faulty=5.0)}
-    assert plan.make({"mining": "bad_pairs"})[0].mining == {"bad_pairs": BadPairs()}
-    assert plan.make({"mining": None})[0].mining == {}
+    assert planning.make({"mining": "bad_pairs"})[0].mining == {"bad_pairs": BadPairs()}
+    assert planning.make({"mining": None})[0].mining == {}
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_miners_are_given_by_name_by_settings_or_as_configurations() -> None:
 )
 def test_what_is_no_miner_is_told_with_what_would_be(mining: Any, told: str) -> None:
     with pytest.raises(InputError, match=told):
-        plan.make({"mining": mining})
+        planning.make({"mining": mining})
 
 
 def test_every_field_of_a_plan_says_what_it_means() -> None:
@@ -294,7 +294,7 @@ def test_every_field_of_a_plan_says_what_it_means() -> None:
 
 @pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
-    made = plan.schema()
+    made = plan_telling.schema()
     jsonschema.Draft202012Validator.check_schema(made)
     return jsonschema.Draft202012Validator(made)
 
@@ -307,7 +307,7 @@ def validator() -> jsonschema.Draft202012Validator:
         {"data": "BasicMotions", "method": "simclr"},
         {"method": {"temperature": 0.2}, "encoder": {"depth": 3}},
         *[{"encoder": {"name": name}} for name in registry.choices("encoders")],
-        *[plan.to_dict(plan.make({"method": name})[0]) for name in registry.choices("methods")],
+        *[plan.to_dict(planning.make({"method": name})[0]) for name in registry.choices("methods")],
         *[yaml.safe_load(path.read_text()) for path in PLANS],
     ],
     ids=lambda content: str(content)[:40],
@@ -315,7 +315,7 @@ def validator() -> jsonschema.Draft202012Validator:
 def test_the_schema_takes_what_a_plan_takes(
     content: dict[str, Any], validator: jsonschema.Draft202012Validator
 ) -> None:
-    plan.make(content)
+    planning.make(content)
     text = {"learning_rate": 1e-3} if content == yaml.safe_load(FULL) else {}  # "1e-3" is text to YAML 1.1
     if text:
         content = content | {"training": content["training"] | text}
@@ -342,12 +342,12 @@ def test_the_schema_refuses_what_a_plan_refuses(
     content: dict[str, Any], validator: jsonschema.Draft202012Validator
 ) -> None:
     with pytest.raises(InputError):
-        plan.make(content)
+        planning.make(content)
     assert not validator.is_valid(content)
 
 
 def test_the_schema_describes_every_key() -> None:
-    made = plan.schema()
+    made = plan_telling.schema()
     for section in made["properties"].values():
         assert section["description"]
         for choice in [section, *section.get("anyOf", [])]:
@@ -355,7 +355,7 @@ def test_the_schema_describes_every_key() -> None:
 
 
 def test_a_plan_cannot_be_changed() -> None:
-    made, _ = plan.make({})
+    made, _ = planning.make({})
     with pytest.raises(AttributeError):
         made.seed = 3  # type: ignore[misc]
     assert replace(made, seed=3) != made

@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
 
 import tsrep
-from tsrep import fitting, plan, registry
+from tsrep import fitting, plan, planning, registry
 from tsrep.encoders.dilated import Dilated
 from tsrep.encoders.streams import Each, width
 from tsrep.errors import InputError
@@ -112,7 +112,7 @@ def method_of(name: str, encoders: str, batch: Batch, seed: int = 0, mined: bool
     made = {name: ENCODER.build(s.channels, s.length) for name, s in batch.items()}
     method: Method = config.build(made["wrist"] if encoders == "shared" else Each(made), shape_of(batch))
     if mined:
-        (miner,) = plan.make({"mining": BAD_PAIRS})[0].mining.values()
+        (miner,) = planning.make({"mining": BAD_PAIRS})[0].mining.values()
         method = method.mined([miner], batch)
     return method
 
@@ -297,11 +297,11 @@ def test_one_encoder_may_be_of_another_kind(monkeypatch: pytest.MonkeyPatch, tmp
     data = streams_of(alike=False)
     words = {"hip": {"name": "causal", "hidden": 4, "depth": 2, "features": 5}, "ankle": "dilated"}
     model = tsrep.fit(data, method="tiny", encoder=SMALL, encoders=words, training=SHORT)
-    assert model.features == 8 + 5 + plan.make({"encoder": "dilated"})[0].encoder.features
+    assert model.features == 8 + 5 + planning.make({"encoder": "dilated"})[0].encoder.features
     model.save(tmp_path / "m")
     np.testing.assert_array_equal(tsrep.load(tmp_path / "m").embed(data), model.embed(data))
-    assert plan.make(plan.to_dict(model.plan))[0] == model.plan
-    made, _ = plan.make(
+    assert planning.make(plan.to_dict(model.plan))[0] == model.plan
+    made, _ = planning.make(
         {"method": "tiny"}, ["encoders.hip=causal", "encoders.hip.depth=3", "data.streams=[hip, wrist]"]
     )
     assert type(made.encoders["hip"]).__name__ == "Causal" and made.encoders["hip"].depth == 3
@@ -311,7 +311,7 @@ def test_one_encoder_may_be_of_another_kind(monkeypatch: pytest.MonkeyPatch, tmp
 def test_a_method_of_one_stream_learns_from_the_rows_of_all() -> None:
     data = streams_of()
     model = tsrep.fit(data, method="simclr", encoder=SMALL, training=SHORT, mining=BAD_PAIRS)
-    made, _ = plan.make({"method": "simclr", "encoder": SMALL, "data": {"streams": "all"}})
+    made, _ = planning.make({"method": "simclr", "encoder": SMALL, "data": {"streams": "all"}})
     prepared = tsrep.prepare(data, made)
     assert prepared.train.values.shape == (3 * ROWS - len(ABSENT), CHANNELS, TIME) and prepared.train.present.all()
     assert prepared.shape.rows == len(prepared.train) == len(prepared.shape.subject)
@@ -323,7 +323,7 @@ def test_a_method_of_one_stream_learns_from_the_rows_of_all() -> None:
 def test_scaling_is_of_each_stream_and_of_the_training_part_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     registered(monkeypatch)
     data = streams_of()
-    made, _ = plan.make(
+    made, _ = planning.make(
         {"method": "tiny", "encoder": SMALL, "data": {"streams": "all"}, "training": {"validation": 0.3}}
     )
     prepared = tsrep.prepare(data, made)
@@ -402,7 +402,7 @@ def test_what_cannot_be_learned_from_several_streams_is_said_before_any_work(
     data = streams_of(alike=False)
 
     def begun() -> None:
-        made, _ = plan.make(content | {"encoder": SMALL})
+        made, _ = planning.make(content | {"encoder": SMALL})
         given: Any = data if made.data.streams else data["wrist"].rows([0, 1, 2])
         tsrep.prepare(fitting.source(made.data, given)[0], made)
 
@@ -412,7 +412,7 @@ def test_what_cannot_be_learned_from_several_streams_is_said_before_any_work(
 
 def test_a_method_of_several_streams_asks_for_all_of_them_and_refuses_a_panel(monkeypatch: pytest.MonkeyPatch) -> None:
     registered(monkeypatch)
-    made, _ = plan.make({"method": "tiny", "encoder": SMALL, "data": {"steps": 20}})
+    made, _ = planning.make({"method": "tiny", "encoder": SMALL, "data": {"steps": 20}})
     assert (made.data.streams, made.data.steps) == ("all", 20)
     with pytest.raises(InputError, match="expected at least 2 streams for the method 'tiny', got one stream"):
         tsrep.prepare(streams_of()["wrist"].rows([0, 1, 2]), made)

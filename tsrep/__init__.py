@@ -62,8 +62,8 @@ _PUBLIC = {
     "class_scores": "evaluation.classify:classification",
     "stratified_fraction": "data.splits",
     "Plan": "plan",
-    "read_plan": "plan:read",
-    "make_plan": "plan:make",
+    "read_plan": "planning:read",
+    "make_plan": "planning:make",
     "write_plan": "plan:write",
     "plan_dict": "plan:to_dict",
     "Series": "series",
@@ -101,6 +101,7 @@ are built from.
 if TYPE_CHECKING:
     from tsrep import pictures as _pictures
     from tsrep import plan as _plan
+    from tsrep import planning as _planning
     from tsrep import reporting as _reporting
     from tsrep.data import catalogue as _data_catalogue
     from tsrep.data.alignment import resampled as resampled
@@ -187,12 +188,12 @@ if TYPE_CHECKING:
     dtw_affordable = _evaluation_warping.affordable
     keep_results = _reporting.keep
     load_dataset = _data_catalogue.load
-    make_plan = _plan.make
+    make_plan = _planning.make
     neighbours_picture = _plots_neighbours.neighbours
     plan_dict = _plan.to_dict
     probe = _evaluation_probes.probe_named
     ranks_picture = _pictures.of_ranks
-    read_plan = _plan.read
+    read_plan = _planning.read
     results_markdown = _evaluation_report.markdown
     show_results = _evaluation_report.show
     training_pictures = _pictures.of_training

@@ -325,7 +325,7 @@ def datasets(
 @plan_app.command()
 def explain(what: Override = None) -> None:
     """Every value of a plan, who said it, and what it means."""
-    from tsrep.plan import explain as told
+    from tsrep.plan_telling import explain as told
 
     table = terminal.table("plan", "key", "value", "said by", "meaning")
     for key, value, said, meaning in told(*_plan(what, [])):
@@ -336,7 +336,7 @@ def explain(what: Override = None) -> None:
 @plan_app.command()
 def schema() -> None:
     """The JSON schema of a plan file, for editors."""
-    from tsrep.plan import schema as made
+    from tsrep.plan_telling import schema as made
 
     typer.echo(json.dumps(made(), indent=2))
 
@@ -363,14 +363,14 @@ def main() -> None:
 
 def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
     """A plan from the words of a command: a file first, then --method and --encoder, which the overrides refine, other flags last."""
-    from tsrep import plan
+    from tsrep import plan, planning
 
     words = list(what or [])
     choices = [flag for flag in flags if flag.partition("=")[0] in plan.ROOMS or flag.startswith("mining.")]
     others = [flag for flag in flags if flag not in choices]
     if words and "=" not in words[0]:
-        return plan.read(words[0], [*choices, *words[1:], *others])
-    return plan.make({}, [*choices, *words, *others])
+        return planning.read(words[0], [*choices, *words[1:], *others])
+    return planning.make({}, [*choices, *words, *others])
 
 
 def _number(flag: str, text: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tsrep import plan as plans
-from tsrep import randomness, registry, run_folder, saving, stream_fitting
+from tsrep import planning, randomness, registry, run_folder, saving, stream_fitting
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs
@@ -95,7 +95,7 @@ def fit(
     content |= {"out": None if out is None else str(out), "workers": workers}
     content["mining"] = {} if mining is None else mining
     content["observers"] = {} if observers is None else observers
-    made, _ = plans.make(content)
+    made, _ = planning.make(content)
     return run(made, None if isinstance(X, str | Path) else X, progress=progress, resume=resume)
 
 
@@ -335,7 +335,7 @@ def resume(folder: str | Path, *, progress: bool = False) -> Model:
         raise InputError(f"expected the folder of a run, found no plan.yaml in {folder}")
     if (where / "weights.safetensors").is_file() and not (where / CHECKPOINT).is_file():
         return load(where)  # with both, saving was cut short
-    made = replace(plans.read(where / "plan.yaml")[0], out=str(where))
+    made = replace(planning.read(where / "plan.yaml")[0], out=str(where))
     if made.data.name is None:
         raise InputError(
             f"the run in {folder} was trained on data from memory; give it again: tsrep.fit(X, ..., out='{folder}', resume=True)"

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsrep import checkpoint, folders, heads, plan, randomness, suspects
+from tsrep import checkpoint, folders, heads, planning, randomness, suspects
+from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
 from tsrep.folders import FILES, FORMAT, VIEW
@@ -36,7 +37,7 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
             raise InputError(
                 f"expected a tsrep model in {path}, found no {name} there; it holds a run that is not finished, or is damaged"
             )
-    made = plan.read(folder / "plan.yaml")[0]
+    made = planning.read(folder / "plan.yaml")[0]
     held = folders.json_of(folder / "data.json")
     if held.get("format") != FORMAT:
         raise InputError(
@@ -45,9 +46,7 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
     try:
         scaler = Scaler.from_dict(held["scaler"])
         content = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
-        data = plan.checked(
-            Described, {k: v for k, v in content.items() if k not in folders.OF_THE_FOLDER}, "data.json"
-        )
+        data = checked(Described, {k: v for k, v in content.items() if k not in folders.OF_THE_FOLDER}, "data.json")
     except (KeyError, TypeError) as error:
         raise InputError(f"expected a data description in {folder / 'data.json'}, it is damaged: {error}") from error
     stored, _ = checkpoint.load(folder / "check.safetensors")

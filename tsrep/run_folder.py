@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tsrep import plan as plans
+from tsrep import planning
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.errors import InputError
 from tsrep.plan import Plan
@@ -37,7 +37,7 @@ def _alike(plan: Plan, folder: Path) -> None:
     """InputError where the run in the folder learned in another way: its checkpoint fits many settings of a method and of miners."""
     if not (folder / "plan.yaml").is_file():
         return
-    before = plans.read(folder / "plan.yaml")[0]
+    before = planning.read(folder / "plan.yaml")[0]
     for section in ("method", "encoder", "encoders", "mining"):
         was, now = getattr(before, section), getattr(plan, section)
         if was != now:

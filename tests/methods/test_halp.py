@@ -15,7 +15,7 @@ from tsrep.method import DataShape, Method
 from tsrep.methods.halp import HaLP
 from tsrep.methods.moco import MoCo
 from tsrep.pairing.latent import Latent
-from tsrep.plan import make
+from tsrep.planning import make
 from tsrep.series import Series
 from tsrep.training import Interrupted, Training, train
 
