@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from starlette.applications import Starlette
@@ -75,7 +75,8 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
             for name in shelf.names
         ]
     keys = Keys(settings.keys) if settings.keys else None
-    middleware = [Middleware(Door, settings=settings, keys=keys)]
+    counted = {route.path: _without_model(route.path, shelf.names) for route in routes}
+    middleware = [Middleware(Door, settings=settings, keys=keys, routes=counted)]
     if settings.origins:
         cors: Any = {"allow_origins": settings.origins, "allow_methods": ["GET", "POST"], "expose_headers": EXPOSED}
         headers = ["Authorization", "Content-Type", "Accept", "X-Api-Key", "X-Request-Id"]
@@ -99,6 +100,13 @@ def answered(handler: Handler) -> Handler:
             return refusal(Refused("internal", "the service failed on this request; its log says why"))
 
     return call
+
+
+def _without_model(path: str, models: Sequence[str]) -> str:
+    """/v1/models/NAME/embed -> /v1/embed: the model is told beside the route."""
+    for name in models:
+        path = path.replace(f"/models/{name}/", "/", 1)
+    return path
 
 
 def _of(shelf: Shelf, name: str | None, ask: Asking) -> Handler:

@@ -43,14 +43,19 @@ class Batcher:
     batch:   most windows in a call of it.
     queue:   most windows that wait or run.
     start:   called once in the thread before its first work.
+    model:   by whose name its numbers are counted.
     """
 
-    def __init__(self, compute: Compute, *, batch: int, queue: int, start: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self, compute: Compute, *, batch: int, queue: int, start: Callable[[], object] = lambda: None, model: str = ""
+    ) -> None:
         self._compute, self._batch, self._queue = compute, batch, queue
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="tsrep-encoder", initializer=start)
         self._waiting, self._pace = 0, 0.0
         self._jobs: OrderedDict[tuple[int, int, str | None], deque[_Job]] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
+        self._queued, self._windows = meters.QUEUED.labels(model=model), meters.BATCH.labels(model=model)
+        self._took, self._gauge = meters.INFERENCE.labels(model=model), meters.WAITING.labels(model=model)
 
     async def embed(self, blocks: Sequence[np.ndarray], pool: str | None) -> list[np.ndarray]:
         """Embeddings of each block (k, channel, time). Refused (429) where the queue has no room for them.
@@ -136,14 +141,14 @@ class Batcher:
         """In the thread: one call for all jobs, which share the pool and are of like length."""
         begin = perf_counter()
         for job in jobs:
-            meters.QUEUED.observe(begin - job.since)
+            self._queued.observe(begin - job.since)
         values = _joined([job.values for job in jobs])
-        meters.BATCH.observe(len(values))
+        self._windows.observe(len(values))
         try:
             return self._compute(values, jobs[0].pool)
         finally:
             took = perf_counter() - begin
-            meters.INFERENCE.observe(took)
+            self._took.observe(took)
             self._pace += 0.1 * (took / len(values) - self._pace)  # seconds a window, of the last ten batches or so
             for job in jobs:
                 if job.visit is not None:
@@ -152,7 +157,7 @@ class Batcher:
 
     def _count(self, change: int) -> None:
         self._waiting += change
-        meters.WAITING.set(self._waiting)
+        self._gauge.set(self._waiting)
 
 
 def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:

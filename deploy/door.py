@@ -7,7 +7,8 @@ off, and these stand in their place. The order: id, key (401), rate (429), place
 from __future__ import annotations
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from time import perf_counter
 from typing import Any
 
 from starlette.responses import Response
@@ -40,10 +41,10 @@ def refusal(refused: Refused, headers: MutableMapping[str, str] | None = None) -
 
 
 class Door:
-    """ASGI middleware. keys: who may ask, everybody where there are none."""
+    """ASGI middleware. keys: who may ask, everybody where there are none. routes: path of a route -> the name it is counted by."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys | None) -> None:
-        self.app, self.settings, self.keys = app, settings, keys
+    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys | None, routes: Mapping[str, str]) -> None:
+        self.app, self.settings, self.keys, self.routes = app, settings, keys, routes
         self.buckets = Buckets(settings.rate, settings.burst) if settings.rate else None
         self.inside = 0
 
@@ -61,15 +62,26 @@ class Door:
             except Refused as refused:
                 await refusal(refused)(scope, receive, talk.send)
                 return
-            self.inside += 1
+            self._count(1)
             try:
                 await self._within(scope, talk)
             finally:
-                self.inside -= 1
+                self._count(-1)
         finally:
             VISIT.reset(token)
+            self._told(scope, visit)
             if self.settings.log == "json":
                 tell.visited(scope, visit)
+
+    def _count(self, change: int) -> None:
+        self.inside += change
+        meters.RUNNING.set(self.inside)
+
+    def _told(self, scope: Scope, visit: Visit) -> None:
+        path = scope["route"].path if "route" in scope else scope["path"]
+        route, model = self.routes.get(path, meters.NONE), visit.model or ""
+        meters.REQUESTS.labels(route, model, visit.status or 500).inc()
+        meters.TOOK.labels(route, model).observe(perf_counter() - visit.begin)
 
     def _admitted(self, path: str, headers: dict[bytes, bytes], visit: Visit) -> None:
         if self.keys is not None and path not in OPEN:

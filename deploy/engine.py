@@ -39,7 +39,7 @@ class Engine:
         # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
         self._reference = model.embed(model.check)
         self._proved = -FRESH
-        self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start)
+        self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start, model=name)
 
     async def embed(self, blocks: list[Block], pool: str | None) -> np.ndarray | list[np.ndarray]:
         """What `model.embed` gives for the windows: (n, feature), or for steps (feature, time) of each as long as the window.

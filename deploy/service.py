@@ -19,7 +19,7 @@ import bentoml
 from _bentoml_sdk import Service
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import tell
+from . import meters, tell
 from .app import make_app
 from .door import refusal
 from .refusal import Refused
@@ -31,7 +31,8 @@ settings = Settings.from_environment()
 
 
 class Bounded(Service[Any]):
-    """A service that answers unknown paths itself: BentoML keeps a set of metrics for every path that was ever asked for."""
+    """A service whose routes are reached without BentoML's layers, which cost as much as they: a span of a trace that nobody collects,
+    a temporary folder, and metrics for every path that was ever asked for. BentoML answers for itself: /livez, /readyz, /metrics."""
 
     def to_asgi(self, is_main: bool = True) -> ASGIApp:
         from _bentoml_impl.server.app import ServiceAppFactory
@@ -40,17 +41,23 @@ class Bounded(Service[Any]):
         factory = ServiceAppFactory(self, is_main=is_main)
         factory.timeout = None  # that of `door`, whose answers have our form
         inner: ASGIApp = factory()
-        own = {route.path for app, *_ in self.mount_apps for route in app.routes}
-        known = sorted({"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"} | own)
+        own = tuple(route.path for route in app.routes)
+        plain = {path for path in own if "{" not in path}
+        others = tuple(route for route in app.routes if "{" in route.path)
+        its = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
+        known = sorted(its | set(own))
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
-            elif scope["type"] == "http" and scope["path"] not in known:
-                message = f"expected one of the paths {', '.join(known)}, got {scope['path'][:100]}"
-                await refusal(Refused("path", message, expected=known, got=scope["path"][:100]))(scope, receive, send)
-            else:
+            elif scope["type"] != "http" or scope["path"] in its:
                 await inner(scope, receive, send)
+            elif scope["path"] in plain or any(route.path_regex.match(scope["path"]) for route in others):
+                await app(scope, receive, send)
+            else:
+                message = f"expected one of the paths {', '.join(known)}, got {scope['path'][:100]}"
+                meters.REQUESTS.labels(meters.NONE, "", 404).inc()
+                await refusal(Refused("path", message, expected=known, got=scope["path"][:100]))(scope, receive, send)
 
         return outer
 
@@ -65,7 +72,7 @@ app = make_app(settings, Shelf(settings, settle))
     threads=1,
     metrics={
         "enabled": True,
-        "namespace": "tsrep",
+        "namespace": "bentoml",  # its own requests; ours are in `meters`
         "duration": {"buckets": [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5]},
     },
     logging={"access": {"enabled": False}},
@@ -77,6 +84,8 @@ class Encoder:
 
     def __init__(self) -> None:
         tell.to_standard_error()
+        meters.forget_the_dead()
+        meters.begin(app.state.shelf.names)
         self.shelf = app.state.shelf
         threading.Thread(target=self._load, name="tsrep-models", daemon=True).start()
 

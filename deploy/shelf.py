@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import time
 
 import tsrep
 
+from . import meters
 from .engine import Engine
 from .refusal import Refused
 from .settings import Settings
@@ -93,6 +95,8 @@ class Shelf:
             old, self._held[name] = self._held.get(name), held
             if old is not None:
                 old.retired = True
+        meters.LOADED.labels(model=name).set(time())
+        meters.ROOM.labels(model=name).set(self.settings.queue)
         if old is not None and not old.users:  # none can come any more
             _close(old.engine)
 
@@ -117,6 +121,7 @@ class Shelf:
                     engine.close()
                     engine = self._engine(place.folder(), name)
             except Exception as error:  # whatever is wrong with it, the old one goes on
+                meters.RELOADS_FAILED.labels(model=name).inc()
                 log.warning(
                     "a new model does not load, the old one stays",
                     extra={"told": {"model": name, "error": str(error)[:500]}},

@@ -147,10 +147,15 @@ def test_it_is_alive_ready_and_measured(address, post):
     assert before['tsrep_rejected_total{reason="overflow"}'] == 0
     assert post(**as_npy(X)).status_code == 200
     after = metrics(address)
-    assert after["tsrep_batch_windows_sum"] == before["tsrep_batch_windows_sum"] + len(X)
-    assert after["tsrep_inference_seconds_sum"] > before["tsrep_inference_seconds_sum"]
-    assert after["tsrep_queue_seconds_count"] > before["tsrep_queue_seconds_count"]
-    assert any(name.startswith("tsrep_request_total{") and 'endpoint="/v1/embed"' in name for name in after)
+    assert after['tsrep_batch_windows_sum{model="small"}'] == before['tsrep_batch_windows_sum{model="small"}'] + len(X)
+    assert after['tsrep_inference_seconds_sum{model="small"}'] > before['tsrep_inference_seconds_sum{model="small"}']
+    assert after['tsrep_queue_seconds_count{model="small"}'] > before['tsrep_queue_seconds_count{model="small"}']
+    counted = 'tsrep_requests_total{model="small",route="/v1/embed",status="200"}'
+    assert after[counted] == before[counted] + 1
+    assert after['tsrep_requests_total{model="small",route="/v1/embed",status="422"}'] >= 1
+    assert after['tsrep_request_seconds_count{model="small",route="/v1/embed"}'] >= 3
+    assert (after["tsrep_requests_running"], after['tsrep_queue_windows{model="small"}']) == (0, 0)
+    assert after['tsrep_queue_room{model="small"}'] == 4096
 
 
 def test_unknown_paths_leave_no_trace_in_the_metrics(address):
