@@ -9,6 +9,7 @@ Out: one column `embedding`, in the order of the windows: fixed_size_list<float>
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -21,6 +22,7 @@ from .settings import Settings
 from .windows import Block, counted, grouped
 
 COLUMN = "window"
+_OBJECT = re.compile(rb"[ \t\r\n]*\{")
 
 
 def read(body: bytes, settings: Settings) -> list[Block]:
@@ -40,6 +42,11 @@ def read_json(body: bytes, settings: Settings) -> list[Block]:
     from pyarrow import json
 
     kind = pa.list_(pa.list_(pa.list_(pa.float64())))
+    like = '{"windows": [[[0.1, null, 0.3]]]}'
+    if not _OBJECT.match(
+        body
+    ):  # a null in its place ends the process: Arrow looks for the fields of a row that is none
+        raise Refused("malformed", f"expected JSON such as {like}, got no object", expected=like)
     try:
         table = json.read_json(
             pa.BufferReader(body),
@@ -55,7 +62,6 @@ def read_json(body: bytes, settings: Settings) -> list[Block]:
         counted(len(windows), settings)
         return grouped(_windows(windows, 0))
     except (pa.ArrowException, ValueError) as error:
-        like = '{"windows": [[[0.1, null, 0.3]]]}'
         raise Refused("malformed", f"expected JSON such as {like}: {str(error)[:200]}", expected=like) from None
 
 
@@ -108,12 +114,18 @@ def _plain(body: bytes) -> None:
     """Refused where the messages are not a schema and record batches without compression."""
     import pyarrow as pa
 
-    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(body))
+    source = pa.BufferReader(body)
+    messages = pa.ipc.MessageReader.open_stream(source)
     expected = "schema"
     while True:
         try:
             message = messages.read_next_message()
         except StopIteration:
+            if source.tell() < len(body):
+                left = len(body) - source.tell()
+                raise Refused(
+                    "malformed", f"expected an Arrow stream and nothing behind it, got {left} bytes"
+                ) from None
             return
         if message.type != expected:
             raise Refused("malformed", f"expected an Arrow stream of a schema and record batches, got a {message.type}")

@@ -1,0 +1,83 @@
+"""The real server under what should not happen: damaged bodies, requests made up from its document, a worker that is killed."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import CHECKS
+from service_requests import as_npy, embeddings_of
+from tsrep_deploy.fuzz import fuzz, worker_of
+from tsrep_deploy.running import running
+
+X = np.random.default_rng(41).standard_normal((3, 3, 20)).astype(np.float32)
+METHODS = {"get", "post"}
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path) -> Iterator[str]:
+    with running(folder, threads=1, log="none", max_windows=64) as address:
+        yield address
+
+
+def test_damaged_bodies_over_the_wire_leave_the_service_as_it_was(address, model):
+    """A short cut of `python -m tsrep_deploy.load fuzz`."""
+    found = fuzz(address, X, model.embed(X), rounds=150, seed=int(os.environ.get("TSREP_FUZZ_SEED", "0")))
+    assert (found.failed, found.lost, found.wrong, found.restarted, found.unpickled) == (0, 0, 0, False, False)
+    assert found.slowest < 5
+    assert found.statuses[200] > 10
+    assert found.statuses[422] > 300
+    assert found.grown < 1.2  # of a worker that has just begun; load.py measures the long run
+
+
+def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
+    schema = schemathesis.openapi.from_url(f"{address}/v1/openapi.json")
+    asked = []
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if "/v1/models/" in operation.path:  # the same once more
+            continue
+
+        @given(case=operation.as_strategy())
+        @settings(
+            max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+        )
+        def one(case: schemathesis.Case) -> None:
+            case.call_and_validate(checks=[CHECKS.get_one(name) for name in (
+                "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
+            )])  # fmt: skip
+
+        one()
+        asked.append(operation.path)
+    assert {"/v1/embed", "/v1/steps", "/v1/classify", "/v1/similarity", "/v1/info", "/metrics"} <= set(asked)
+
+
+def test_a_worker_that_is_killed_comes_back_and_answers_right(address, model):
+    killed = worker_of(address)
+    parent = killed.parent()
+    os.kill(killed.pid, signal.SIGKILL)
+    begin = time.monotonic()
+    with httpx.Client(base_url=address, timeout=30) as client:
+        while time.monotonic() - begin < 60:
+            try:
+                answer = client.post("/v1/embed", **as_npy(X))
+            except httpx.TransportError:
+                continue
+            if answer.status_code == 200:
+                break
+            assert answer.status_code == 503
+            assert answer.headers["retry-after"]
+            time.sleep(0.05)
+        np.testing.assert_allclose(embeddings_of(answer), model.embed(X), rtol=1e-6, atol=1e-6)
+        assert client.get("/readyz").status_code == 200
+        told = client.get("/metrics").text
+    assert not psutil.pid_exists(killed.pid)
+    assert parent is not None and worker_of(address).parent() == parent
+    assert 'tsrep_queue_windows{model="small"} 0.0' in told  # not what the dead one left behind
