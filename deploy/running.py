@@ -22,11 +22,17 @@ from .settings import flag
 
 @contextmanager
 def running(
-    model: str | Path | Sequence[str | Path], port: int = 0, *, within: float = 90.0, **said: Any
+    model: str | Path | Sequence[str | Path],
+    port: int = 0,
+    *,
+    within: float = 90.0,
+    by: Sequence[str] = ("-m", "tsrep_deploy"),
+    **said: Any,
 ) -> Iterator[str]:
     """The address (http://127.0.0.1:port) of a server of this model, or of several.
 
     port:   0 takes a free one. within: seconds that it may take until it is ready. said: fields of `Settings`.
+    by:     what Python is told to run.
     Raises RuntimeError with what the server printed where it does not become ready. No process is left behind.
     """
     port = port or free_port()
@@ -36,7 +42,7 @@ def running(
         *(("--model", one) for one in models),
         *((flag(name), value) for name, value in said.items()),
     ]
-    command = [sys.executable, "-m", "tsrep_deploy", *(str(text) for pair in options for text in pair)]
+    command = [sys.executable, *by, *(str(text) for pair in options for text in pair)]
     with tempfile.TemporaryDirectory(prefix="tsrep-serve-") as home, tempfile.TemporaryFile() as log:
         environ = os.environ | {"BENTOML_HOME": home}
         server = subprocess.Popen(command, stdout=log, stderr=log, env=environ, start_new_session=True)

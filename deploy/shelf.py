@@ -57,7 +57,7 @@ class Shelf:
     @contextmanager
     def borrow(self, name: str | None = None) -> Iterator[Engine]:
         """The engine of a model, for one request. Refused: 404 for an unknown name, 503 where it is still being loaded."""
-        name = name or next(iter(self._places), "")
+        name = next(iter(self._places), "") if name is None else name
         if name not in self._places:
             known = list(self._places)
             raise Refused(

@@ -52,6 +52,7 @@ def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
         def one(case: schemathesis.Case) -> None:
             case.call_and_validate(checks=[CHECKS.get_one(name) for name in (
                 "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
+                "negative_data_rejection",
             )])  # fmt: skip
 
         one()
