@@ -10,5 +10,5 @@ windows.py   windows of a request, grouped by shape, and their checks
 settings.py  every limit, its flag and its environment twin; refusal.py: every way to say no
 meters.py    what is counted, for Prometheus
 load.py      measures a running service: pressing.py (the client), fuzz.py and damage.py (bad input), plain.py (the reference)
-launch.py    starts the server in this process; running.py: runs one beside this process
+launch.py    starts the server in this process; running.py: runs one beside this process; signals.py: SIGHUP
 """

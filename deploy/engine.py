@@ -83,6 +83,7 @@ class Engine:
             "version": self.version,
             "channels": list(data.channels),
             "rate": data.rate,
+            "unit": getattr(data, "unit", None),  # older models do not say
             "length": data.length,
             "features": model.features,
             "pools": list(POOLS),
@@ -90,7 +91,9 @@ class Engine:
             "runtime": model.runtime,
             "method": plan["method"],
             "encoder": plan["encoder"],
-            "data": {key: value for key, value in vars(data).items() if key not in ("channels", "rate", "length")},
+            "data": {
+                key: value for key, value in vars(data).items() if key not in ("channels", "rate", "unit", "length")
+            },
             "classes": None if model.head is None else list(model.head.classes),
             "forms": list(FORMS),
             "limits": {name: getattr(self.settings, name) for name in limits()},

@@ -20,7 +20,7 @@ from _bentoml_sdk import Service
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import meters, tell
+from . import meters, signals, tell
 from .app import make_app
 from .door import refusal
 from .refusal import Refused
@@ -84,6 +84,8 @@ class Encoder:
 
     def __init__(self) -> None:
         tell.to_standard_error()
+        signals.end_with_the_supervisor()
+        signals.on_hang_up(app.state.shelf.look_now)
         meters.forget_the_dead()
         meters.begin(app.state.shelf.names)
         self.shelf = app.state.shelf
@@ -97,11 +99,15 @@ class Encoder:
             os.kill(os.getpid(), signal.SIGTERM)
             return
         log.info("ready", extra={"told": {"models": list(self.shelf.names)}})
-        if settings.reload:
-            self.shelf.watch()
+        self.shelf.watch()
 
     async def __is_ready__(self) -> bool:
         return bool(await self.shelf.ready())
+
+    @bentoml.on_deployment
+    @staticmethod
+    def supervise() -> None:
+        signals.hand_on()
 
     @bentoml.on_shutdown
     def close(self) -> None:

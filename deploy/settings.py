@@ -42,7 +42,7 @@ class Settings:
     body_timeout:     seconds that a client may take to send its body (408).
     rate:             requests a minute of one key, or of all who come without where there are no keys (429 beyond); 0 is without limit.
     burst:            requests of one key that may come at once before its rate counts.
-    reload:           seconds between looks whether a folder or an address holds a new model; 0 never looks.
+    reload:           seconds between looks whether a folder or an address holds a new model; 0 looks at SIGHUP alone.
     threads:          processor threads of the encoder; 0 is as many as torch takes by itself.
     """
 

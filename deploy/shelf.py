@@ -1,8 +1,8 @@
 """The models that are served, by name: loaded while the service already answers, and exchanged without a dropped request.
 
-A folder or an address is looked at every `reload` seconds. What is new there is loaded aside, must give its own stored embeddings, and
-then takes the place of the old model in one assignment; requests that run keep the engine they began with, which is closed after
-the last of them. What does not load or does not prove itself is logged, and the old model stays.
+A folder or an address is looked at every `reload` seconds, and at SIGHUP. What is new there is loaded aside, must give its own stored
+embeddings, and then takes the place of the old model in one assignment; requests that run keep the engine they began with, which is
+closed after the last of them. What does not load or does not prove itself is logged, and the old model stays.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Shelf:
         self._places = {name: Place(name, where) for name, where in settings.models.items()}
         self._held: dict[str, Held] = {}
         self._lock = threading.Lock()
-        self._closed = threading.Event()
+        self._told, self._closed = threading.Event(), False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -135,16 +135,25 @@ class Shelf:
         return changed
 
     def watch(self) -> None:
-        """Looks every `reload` seconds until the shelf is closed."""
-        while not self._closed.wait(self.settings.reload):
+        """Looks every `reload` seconds, or when it is told to, until the shelf is closed."""
+        while True:
+            self._told.wait(self.settings.reload or None)
+            self._told.clear()
+            if self._closed:
+                return
             self.look()
+
+    def look_now(self) -> None:
+        """Whoever watches looks at once, also where `reload` is 0."""
+        self._told.set()
 
     def _engine(self, folder: Path, name: str) -> Engine:
         model = tsrep.load_light(folder, threads=self.settings.threads or None)
         return Engine(model, self.settings, name, version(folder))
 
     def close(self) -> None:
-        self._closed.set()
+        self._closed = True
+        self._told.set()
         for held in self._held.values():
             held.engine.close()
 

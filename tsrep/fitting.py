@@ -205,6 +205,7 @@ def prepare(panel: Panel | Streams, plan: Plan, licence: str | None = None) -> P
             fingerprint=fingerprint(train),
             classes=() if train.label is None else tuple(str(c) for c in np.unique(train.label)),
             licence=licence,
+            unit=catalogue.unit(plan.data.name, plan.data.stream),
         ),
         check=inputs_to_keep(train),
         origin=Origin.of(train, alone),

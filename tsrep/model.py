@@ -35,6 +35,7 @@ class Described:
 
     name: of the data set, or None. channels, rate: as in Panel. length: steps of a training window. rows: how many there were.
     fingerprint: hash of the training data. classes: labels there were (never used in training). licence: of the data.
+    unit: of its channels, as the catalogue has it, or None.
     """
 
     name: str | None
@@ -45,6 +46,7 @@ class Described:
     fingerprint: str
     classes: tuple[str, ...] = ()
     licence: str | None = None
+    unit: str | None = None
 
 
 @dataclass(frozen=True, repr=False)

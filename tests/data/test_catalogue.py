@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tsrep.data import check_leak, entries, load, load_streams
-from tsrep.data.catalogue import names
+from tsrep.data.catalogue import names, unit
 
 BUNDLED = [e.name for e in entries() if e.package == "sktime"]
 SHARED = [name for e in entries() if e.package is None for name in e.names]
@@ -167,3 +167,9 @@ def test_every_anomaly_window_of_nab_is_labelled(tsrep_data: Path) -> None:
     assert 0.05 < share < 0.15
     assert ((data.test.step_label == 1).any(axis=1) | (data.train.step_label == 1).any(axis=1)).sum() == 52
     np.testing.assert_array_equal(data.test.start, data.train.lengths)
+
+
+def test_the_unit_of_a_set_or_of_its_stream_is_known_and_that_of_a_file_is_not() -> None:
+    assert unit("ETTh1") == "load; OT in °C"
+    assert unit("PTE", "unit2") == unit("PTE:unit2") == "m/s2, rad/s, earth's field"
+    assert unit("mine.csv") is unit(None) is None

@@ -1,6 +1,7 @@
 """The real server under what should not happen: damaged bodies, requests made up from its document, a worker that is killed."""
 
 import os
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from schemathesis.checks import CHECKS
 from service_requests import as_npy, embeddings_of
 from tsrep_deploy.fuzz import fuzz, worker_of
 from tsrep_deploy.running import running
+
+import tsrep
 
 X = np.random.default_rng(41).standard_normal((3, 3, 20)).astype(np.float32)
 METHODS = {"get", "post"}
@@ -58,6 +61,32 @@ def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
         one()
         asked.append(operation.path)
     assert {"/v1/embed", "/v1/steps", "/v1/classify", "/v1/similarity", "/v1/info", "/metrics"} <= set(asked)
+
+
+def test_the_supervisor_hands_a_hang_up_on_and_no_worker_outlives_it(folder, model, tmp_path):
+    """One server for both: a new model at SIGHUP though it never looks by itself, and then the end of its supervisor."""
+    place = shutil.copytree(folder, tmp_path / "current")
+    with (
+        running(place, threads=1, log="none", reload=0) as address,
+        httpx.Client(base_url=address, timeout=30) as client,
+    ):
+        worker = worker_of(address)
+        supervisor, other = worker.parent(), tsrep.untrained(model, seed=9)
+        assert client.post("/v1/embed", **as_npy(X)).status_code == 200
+        other.save(place)
+        time.sleep(0.3)
+        np.testing.assert_allclose(embeddings_of(client.post("/v1/embed", **as_npy(X))), model.embed(X), atol=1e-5)
+        supervisor.send_signal(signal.SIGHUP)
+        end, found = time.monotonic() + 30, np.zeros(0)
+        while time.monotonic() < end and not (found.size and np.allclose(found, other.embed(X), atol=1e-5)):
+            answer = client.post("/v1/embed", **as_npy(X))
+            found = np.array(embeddings_of(answer))  # no request is refused in between
+        np.testing.assert_allclose(found, other.embed(X), rtol=1e-6, atol=1e-6)
+        assert worker_of(address).pid == worker.pid
+        client.close()
+        supervisor.kill()
+        gone, alive = psutil.wait_procs([worker], timeout=20)
+        assert gone and not alive
 
 
 def test_a_worker_that_is_killed_comes_back_and_answers_right(address, model):

@@ -39,6 +39,16 @@ def entry(name: str) -> Entry:
     return _ENTRIES[head]
 
 
+def unit(name: str | None, stream: str | None = None) -> str | None:
+    """What the channels of a set, or of one of its streams, are measured in; None where that is not known, or for a file."""
+    head, _, tail = (name or "").partition(":")
+    if head not in _ENTRIES:
+        return None
+    known = _ENTRIES[head]
+    own = [one.unit for one in known.streams if one.name == (stream or tail)]
+    return (own[0] if own else known.unit) or None
+
+
 def load(name: str, subjects: Sequence[Any] | None = None) -> Dataset:
     """The data set of this name, such as 'BasicMotions' or 'UTD-MHAD:inertial', rows in their original order.
 
