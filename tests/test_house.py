@@ -88,6 +88,7 @@ TOP = {
     "saving",
     "loading",
     "heads",
+    "drift",
     "suspects",
     "exporting",
     "light",

@@ -23,6 +23,7 @@ ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
 TRAINING = {"steps": 3, "batch_size": 8}
 CHANNELS = ("acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z")
 FILES = {
+    "reference.safetensors",
     "plan.yaml",
     "weights.safetensors",
     "data.json",
@@ -222,7 +223,7 @@ def test_saving_again_replaces_what_was_there(saved: Path, model: tsrep.Model) -
     other = tsrep.untrained(model, seed=5)
     other.save(saved)
     np.testing.assert_array_equal(tsrep.load(saved).embed(windows()), other.embed(windows()))
-    assert {p.name for p in saved.iterdir()} == FILES | {"evaluation"}
+    assert {p.name for p in saved.iterdir()} == FILES - {"reference.safetensors"} | {"evaluation"}
 
 
 def test_an_untrained_model_has_the_same_form_and_other_weights(model: tsrep.Model) -> None:
@@ -262,7 +263,7 @@ def test_a_save_that_fails_leaves_the_old_model_whole(
 # --- damage -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(FILES - {"history.jsonl", "results.jsonl"}))
+@pytest.mark.parametrize("name", sorted(FILES - {"history.jsonl", "results.jsonl", "reference.safetensors"}))
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()
     with pytest.raises(InputError, match=f"found no {name}"):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tsrep import plan as plans
-from tsrep import planning, randomness, registry, run_folder, saving, stream_fitting
+from tsrep import drift, planning, randomness, registry, run_folder, saving, stream_fitting
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs
@@ -153,6 +153,7 @@ class Prepared:
     described: Described
     check: np.ndarray
     origin: Origin
+    sample: np.ndarray | None = None
     streams: Mapping[str, Stream] = field(default_factory=dict)
 
 
@@ -209,6 +210,7 @@ def prepare(panel: Panel | Streams, plan: Plan, licence: str | None = None) -> P
         ),
         check=inputs_to_keep(train),
         origin=Origin.of(train, alone),
+        sample=drift.sample(train.values),
     )
 
 
@@ -316,7 +318,7 @@ def learn(
     learned = (
         method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None
     )
-    return Model(
+    model = Model(
         encoder,
         plan,
         prepared.scaler,
@@ -327,6 +329,9 @@ def learn(
         suspects=found,
         streams=prepared.streams,
     )
+    if prepared.sample is None:
+        return model
+    return replace(model, reference=drift.Reference(model.embed(prepared.sample)))
 
 
 def resume(folder: str | Path, *, progress: bool = False) -> Model:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsrep import checkpoint, folders, heads, planning, randomness, suspects
+from tsrep import checkpoint, drift, folders, heads, planning, randomness, suspects
 from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
@@ -80,7 +80,9 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
         suspects.load(folder / suspects.NAME) if (folder / suspects.NAME).is_file() else None,
         streams,
     )
-    model = replace(model, head=heads.beside(folder, held, model.features))
+    model = replace(
+        model, head=heads.beside(folder, held, model.features), reference=drift.beside(folder, held, model.features)
+    )
     expected = stored["embeddings"].numpy()
     folders.prove(model.proof() if streams else model.embed(model.check), expected, path)
     # What the stored inputs are too short to reach is told by the file itself.

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, folders, heads, randomness, registry, runtime, saving
+from tsrep import card, drift, folders, heads, randomness, registry, runtime, saving
 from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
@@ -65,6 +65,8 @@ class Model:
     streams: what it knows of each stream, where it was trained on several; `scaler` and `check` are then those of the first. `of` gives
              the model of one.
     head:    a classification of the embeddings, of `tsrep.fit_head`; None where there is none.
+    reference: embeddings of a sample of the training windows, to compare later ones with; None in models of several streams, and in
+             those of earlier versions.
     exported: the encoder for a faster runtime, as `tsrep.export` makes it; it embeds for as long as the encoder stays as it was.
     """
 
@@ -79,6 +81,7 @@ class Model:
     suspects: Suspects | None = None
     streams: Mapping[str, Stream] = field(default_factory=dict)
     head: heads.Classifier | None = None
+    reference: drift.Reference | None = None
     exported: Bound | None = None
 
     def __repr__(self) -> str:
@@ -256,7 +259,15 @@ def untrained(model: Model, seed: int) -> Model:
     with randomness.seeded(seed, randomness.WEIGHTS):
         encoder = encoder_for(model.plan, shape_of(model.plan, model.data, model.streams))
     return replace(
-        model, encoder=encoder.eval(), history=[], results=[], view=None, suspects=None, head=None, exported=None
+        model,
+        encoder=encoder.eval(),
+        history=[],
+        results=[],
+        view=None,
+        suspects=None,
+        head=None,
+        reference=None,
+        exported=None,
     )
 
 

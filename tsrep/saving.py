@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tsrep import checkpoint, folders, heads, plan, runtime, suspects
+from tsrep import checkpoint, drift, folders, heads, plan, runtime, suspects
 from tsrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def put(model: Model, folder: Path) -> Path:
         for name in [p.name for p in Path(beside).iterdir()]:
             (Path(beside) / name).replace(folder / name)
     parts = {folders.VIEW: model.view, suspects.NAME: model.suspects, heads.NAME: model.head, runtime.NAME: export}
+    parts |= {drift.NAME: model.reference}
     for name, part in parts.items():
         if part is None:  # of a model that stood here before
             (folder / name).unlink(missing_ok=True)
@@ -57,11 +58,14 @@ def _write(model: Model, folder: Path, stands: Mapping[str, Any]) -> Mapping[str
         model.suspects.save(folder / suspects.NAME)
     if model.head is not None:
         model.head.save(folder / heads.NAME)
+    if model.reference is not None:
+        model.reference.save(folder / drift.NAME)
     described: dict[str, Any] = asdict(model.data) | told
     described |= {"scaler": model.scaler.to_dict(), "versions": folders.versions()}
     described["weights"] = folders.sha256(folder / "weights.safetensors")
     described["view"] = None if model.view is None else folders.sha256(folder / folders.VIEW)
     described["head"] = None if model.head is None else folders.sha256(folder / heads.NAME)
+    described["reference"] = None if model.reference is None else folders.sha256(folder / drift.NAME)
     export = stands.get("export") if stands.get("weights") == described["weights"] else None
     if model.exported is not None and model.exported.holds(model.encoder):
         (folder / runtime.NAME).write_bytes(model.exported.runtime.content)
