@@ -7,6 +7,8 @@ shelf.py     the models by name, and how they are exchanged
 engine.py    a model behind the routes; batcher.py: one thread, batches by shape
 wire.py      which form a body has, JSON and npy; arrow.py, npy.py: the binary forms; numbers.py: float16, int8, dimensions
 windows.py   windows of a request, grouped by shape, and their checks
+drift.py     the recent embeddings (recent.py) against those of the training
+search.py    collections of windows to search: entries.py reads what comes, facts.py metadata and filters, vectors.py keeps them
 settings.py  every limit, its flag and its environment twin; refusal.py: every way to say no
 meters.py    what is counted, for Prometheus
 load.py      measures a running service: pressing.py (the client), fuzz.py and damage.py (bad input), plain.py (the reference)

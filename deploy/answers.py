@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from . import wire
 from .engine import POOLS, STEPS, Engine
 from .numbers import DTYPES, dimensions_of, dtype_of, sent
 from .refusal import Refused
+from .settings import Settings
 from .visit import VISIT
 from .windows import Block
 
@@ -84,7 +85,7 @@ async def classify(request: Request, engine: Engine) -> Response:
     asked = await _read(request, engine, ())
     said = head(np.asarray(await engine.embed(asked.blocks, head.pool)))
     classes = wire.Classes(head.classes, said.astype(np.float32), engine.name)
-    content = await _aside(said.size * 16, lambda: wire.write_classes(asked.accept, classes))
+    content = await aside(said.size * 16, lambda: wire.write_classes(asked.accept, classes))
     return Response(content, media_type=asked.accept)
 
 
@@ -115,34 +116,48 @@ def told_as_json(told: Any, status: int = 200) -> Response:
     return Response(to_json(told), status, media_type=wire.JSON)
 
 
-async def _read(request: Request, engine: Engine, known: tuple[str, ...], only: str | None = None) -> Asked:
-    """Everything of a request that can be read and refused before the encoder is asked."""
-    headers, query, settings = request.headers, request.query_params, engine.settings
-    for name in query:
-        if name not in (*known, "model"):
-            expected = ["model", *known]
-            raise Refused(
-                "query", f"expected no query but {', '.join(expected)}, got '{name[:50]}'", expected, name[:50]
-            )
+async def received(
+    request: Request,
+    settings: Settings,
+    known: Sequence[str],
+    forms: Sequence[str] = wire.FORMS,
+    answers: Sequence[str] = wire.FORMS,
+) -> tuple[str, str, bytes]:
+    """Form of the body, form of the answer, and the body. Refused for an unknown query, and for what has none of these forms."""
+    headers = request.headers
+    for name in request.query_params:
+        if name not in known:
+            expected = f"no query but {', '.join(known)}" if known else "no query"
+            raise Refused("query", f"expected {expected}, got '{name[:50]}'", list(known), name[:50])
     if headers.get("content-encoding", "identity") != "identity":
         got = headers["content-encoding"][:50]
         raise Refused("content_encoding", f"expected a body without Content-Encoding, got {got}", "identity", got)
-    form = wire.form_of(headers.get("content-type"))
-    accept = wire.wanted(headers.get("accept"), wire.FORMS if only is None else (only,))
-    body = await body_of(request, settings.max_body_bytes, settings.body_timeout)
-    blocks = await _aside(len(body), lambda: engine.checked(wire.read(form, body, settings)))
+    form = wire.form_of(headers.get("content-type"), forms)
+    accept = wire.wanted(headers.get("accept"), answers)
+    return form, accept, await body_of(request, settings.max_body_bytes, settings.body_timeout)
+
+
+def counted_in_log(blocks: list[Block]) -> None:
     visit = VISIT.get()
     if visit is not None:
         visit.windows = sum(len(block.rows) for block in blocks)
+
+
+async def _read(request: Request, engine: Engine, known: tuple[str, ...], only: str | None = None) -> Asked:
+    """Everything of a request that can be read and refused before the encoder is asked."""
+    forms = wire.FORMS if only is None else (only,)
+    form, accept, body = await received(request, engine.settings, ("model", *known), answers=forms)
+    blocks = await aside(len(body), lambda: engine.checked(wire.read(form, body, engine.settings)))
+    counted_in_log(blocks)
     return Asked(blocks, accept)
 
 
 async def _written(form: str, answer: wire.Answer) -> Response:
     size = sum(one.size for one in answer.sent.values) * (16 if form == wire.JSON else 4)
-    return Response(await _aside(size, lambda: wire.write(form, answer)), media_type=form)
+    return Response(await aside(size, lambda: wire.write(form, answer)), media_type=form)
 
 
-async def _aside(size: int, work: Callable[[], T]) -> T:
+async def aside(size: int, work: Callable[[], T]) -> T:
     """In a thread where it is large, so that no small request waits for it."""
     if size <= ASIDE:
         return work()

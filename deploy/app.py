@@ -14,12 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import answers, openapi
+from . import answers, openapi, openapi_search
 from .answers import told_as_json
 from .door import Door, refusal
+from .drift import Watch
 from .engine import Engine
 from .keys import Keys
 from .refusal import Refused
+from .search import Collections
 from .settings import Settings
 from .shelf import Shelf
 from .visit import VISIT
@@ -37,12 +39,18 @@ ASKING: dict[str, Asking] = {
 }
 """What a model is asked for by POST."""
 
+METHODS = ("GET", "POST", "PUT", "DELETE")
 EXPOSED = ("X-Request-Id", "Server-Timing", "Retry-After")
 
 
 def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
     """The application around a shelf of models; until a model is on it, its routes answer 503."""
     shelf = shelf or Shelf(settings)
+    collections, drift = Collections(settings, shelf), Watch(shelf)
+
+    def told() -> dict[str, Any]:
+        with shelf.borrow() as engine:
+            return openapi_search.beside(openapi.document(engine, shelf.names), engine)
 
     async def info(request: Request, engine: Engine) -> Response:
         """The model's card, channels, rate, length, features, and the limits of the service."""
@@ -52,19 +60,23 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
         """The names of the models; the first is the default."""
         return told_as_json({"models": list(shelf.names)})
 
+    async def drifts(request: Request) -> Response:
+        """How the recent embeddings of each model compare with those of its training."""
+        return told_as_json({"models": await drift.told()})
+
     async def document(request: Request) -> Response:
         """The OpenAPI document, with examples of the default model."""
-        with shelf.borrow() as engine:
-            return told_as_json(openapi.document(engine, shelf.names))
+        return told_as_json(told())
 
     async def page(request: Request) -> Response:
-        with shelf.borrow() as engine:
-            return Response(openapi.page(openapi.document(engine, shelf.names)), media_type="text/html; charset=utf-8")
+        return Response(openapi.page(told()), media_type="text/html; charset=utf-8")
 
     routes = [
         Route("/v1/models", answered(models), methods=["GET"]),
+        Route("/v1/drift", answered(drifts), methods=["GET"]),
         Route("/v1/openapi.json", answered(document), methods=["GET"]),
         Route("/docs", answered(page), methods=["GET"]),
+        *collections.routes(answered),
     ]
     asked = [(name, ask, "POST") for name, ask in ASKING.items()] + [("info", info, "GET")]
     for what, ask, method in asked:
@@ -78,11 +90,12 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
     counted = {route.path: _without_model(route.path, shelf.names) for route in routes}
     middleware = [Middleware(Door, settings=settings, keys=keys, routes=counted)]
     if settings.origins:
-        cors: Any = {"allow_origins": settings.origins, "allow_methods": ["GET", "POST"], "expose_headers": EXPOSED}
+        cors: Any = {"allow_origins": settings.origins, "allow_methods": METHODS, "expose_headers": EXPOSED}
         headers = ["Authorization", "Content-Type", "Accept", "X-Api-Key", "X-Request-Id"]
         middleware.insert(0, Middleware(CORSMiddleware, allow_headers=headers, **cors))
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _not_routed})
     app.state.settings, app.state.shelf = settings, shelf
+    app.state.collections, app.state.drift = collections, drift
     return app
 
 

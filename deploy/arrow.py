@@ -36,6 +36,22 @@ def read(body: bytes, settings: Settings) -> list[Block]:
         raise Refused("malformed", f"expected an Arrow stream, it is damaged: {str(error)[:200]}") from None
 
 
+def read_entries(body: bytes, settings: Settings) -> tuple[list[str | None], list[Block], list[str | None]]:
+    """A stream with the columns `id` and `metadata` (JSON, may be left out) of text beside the windows: ids, windows, metadata."""
+    import pyarrow as pa
+
+    try:
+        _plain(body)
+        stream = pa.ipc.open_stream(body)
+        beside: dict[str, list[str | None]] = {"id": []}
+        if "metadata" in stream.schema.names:
+            beside["metadata"] = []
+        windows = grouped(_all(stream, settings, beside))
+        return beside["id"], windows, beside.get("metadata", [None] * len(beside["id"]))
+    except (pa.ArrowException, OSError, ValueError, struct.error) as error:
+        raise Refused("malformed", f"expected an Arrow stream, it is damaged: {str(error)[:200]}") from None
+
+
 def read_json(body: bytes, settings: Settings) -> list[Block]:
     """A large body of JSON, `{"windows": [[[…]]]}`: as windows of a stream, and without the interpreter's lock."""
     import pyarrow as pa
@@ -89,6 +105,21 @@ def write_classes(label: Sequence[str], probability: np.ndarray) -> bytes:
     return stream(pa.record_batch({"label": pa.array(label), "probability": column}))
 
 
+def write_neighbours(found: Sequence[Sequence[Any]]) -> bytes:
+    """Columns `query` (its number), `id`, `distance` and `metadata` (JSON); found: of each query, by distance."""
+    import pyarrow as pa
+
+    flat = [one for each in found for one in each]
+    query = np.repeat(np.arange(len(found), dtype=np.int32), [len(each) for each in found])
+    columns = {
+        "query": pa.array(query),
+        "id": pa.array([one.id for one in flat], pa.string()),
+        "distance": pa.array([one.distance for one in flat], pa.float64()),
+        "metadata": pa.array([one.metadata for one in flat], pa.string()),
+    }
+    return stream(pa.record_batch(columns))
+
+
 def stream(batch: Any) -> bytes:
     """One record batch as a stream."""
     import pyarrow as pa
@@ -134,18 +165,27 @@ def _plain(body: bytes) -> None:
         expected = "record batch"
 
 
-def _all(stream: Any, settings: Settings) -> list[np.ndarray]:
-    """The windows of a stream, each (channel, time) float32."""
-    if stream.schema.names != [COLUMN] or not _is_window(stream.schema.field(0).type):
-        told = ", ".join(f"{field.name}: {field.type}" for field in stream.schema)[:200]
-        message = f"expected one column '{COLUMN}' of list<list<float>>, got {told or 'no column'}"
-        raise Refused("malformed", message, expected=f"{COLUMN}: list<list<float>>", got=told)
+def _all(stream: Any, settings: Settings, beside: dict[str, list[str | None]] | None = None) -> list[np.ndarray]:
+    """The windows of a stream, each (channel, time) float32. beside: columns of text, which are filled."""
+    import pyarrow as pa
+
+    beside = beside or {}
+    schema = stream.schema
+    text = all(pa.types.is_string(schema.field(name).type) for name in beside if schema.names.count(name) == 1)
+    if sorted(schema.names) != sorted([COLUMN, *beside]) or not _is_window(schema.field(COLUMN).type) or not text:
+        told = ", ".join(f"{field.name}: {field.type}" for field in schema)[:200]
+        also = "".join(f", '{name}' of string" for name in beside)
+        message = f"expected one column '{COLUMN}' of list<list<float>>{also}, got {told or 'no column'}"
+        like = ", ".join([f"{COLUMN}: list<list<float>>", *(f"{name}: string" for name in beside)])
+        raise Refused("malformed", message, expected=like, got=told)
     windows: list[np.ndarray] = []
     for batch in stream:
         batch.validate(full=True)
         if len(batch):
             counted(len(windows) + len(batch), settings)
-            windows += _windows(batch.column(0), len(windows))
+            windows += _windows(batch.column(schema.get_field_index(COLUMN)), len(windows))
+            for name in beside:
+                beside[name] += batch.column(schema.get_field_index(name)).to_pylist()
     counted(len(windows), settings)
     return windows
 

@@ -14,6 +14,7 @@ import tsrep
 
 from .batcher import Batcher
 from .numbers import DTYPES
+from .recent import Recent
 from .refusal import Refused
 from .settings import Settings, limits
 from .windows import Block, checked
@@ -31,14 +32,19 @@ TOLERANCE = 1e-5
 class Engine:
     """One model, one queue.
 
-    name, version: what the service calls the model. InputError for a model of several streams.
+    name, version: what the service calls the model. identity: the same for models that embed alike; collections keep it.
+    InputError for a model of several streams.
     """
 
-    def __init__(self, model: tsrep.Model | tsrep.Light, settings: Settings, name: str, version: str = "") -> None:
+    def __init__(
+        self, model: tsrep.Model | tsrep.Light, settings: Settings, name: str, version: str = "", identity: str = ""
+    ) -> None:
         self.model, self.settings, self.name, self.version = servable(model), settings, name, version
+        self.identity = identity or version
         # `tsrep.load` has compared these with the stored ones; making them also warms the encoder up.
         self._reference = model.embed(model.check)
         self._proved = -FRESH
+        self.recent = Recent(0 if model.reference is None else settings.drift_windows, model.features)
         self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start, model=name)
 
     async def embed(self, blocks: list[Block], pool: str | None) -> np.ndarray | list[np.ndarray]:
@@ -55,7 +61,10 @@ class Engine:
             raise Refused("model", str(error)) from None
         for block, embeddings in zip(blocks, found, strict=True):
             _finite(block, embeddings, pool)
-        return _ordered(blocks, found, pool)
+        made = _ordered(blocks, found, pool)
+        if isinstance(made, np.ndarray) and pool is None:
+            self.recent.put(made)
+        return made
 
     def width(self, pool: str | None) -> int:
         """How many numbers an embedding has."""

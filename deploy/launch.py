@@ -51,6 +51,8 @@ def prepared(
     if settings.keys:
         settings = replace(settings, keys=str(Path(settings.keys).resolve()))
         Keys(settings.keys)  # a worker without it would be started again and again
+    if settings.collections:
+        settings = replace(settings, collections=_kept_in(settings.collections))
     host = _free(host, port)
     # A worker that can not load a model would be started again and again.
     loaded = {name: servable(tsrep.load_light(where)) for name, where in settings.models.items()}
@@ -93,6 +95,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         serve(**given)
     except InputError as error:
         sys.exit(f"tsrep serve: {error}")
+
+
+def _kept_in(where: str) -> str:
+    """Where collections are kept, as the worker finds it. InputError without the library, or where no folder can be."""
+    if importlib.util.find_spec("lancedb") is None:
+        raise InputError('--collections needs LanceDB: pip install "tsrep[search]"')
+    if "://" in where:
+        return where
+    folder = Path(where).resolve()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"expected a folder for --collections, got {where} ({error.strerror})") from None
+    return str(folder)
 
 
 def _several(model: str | Path | Sequence[str | Path]) -> str:

@@ -46,6 +46,11 @@ LOADED = Gauge(
 )
 RELOADS_FAILED = Counter("tsrep_reloads_failed", "New models that did not load, so that the old one stayed", ["model"])
 REFUSED = Counter("tsrep_rejected", "Requests that were refused, by reason", ["reason"])
+DRIFT = Gauge("tsrep_drift", "MMD² of the recent embeddings and the training's", ["model"], multiprocess_mode="livemax")
+DRIFT_THRESHOLD = Gauge(
+    "tsrep_drift_threshold", "What MMD² exceeds once in a hundred without drift", ["model"], multiprocess_mode="livemax"
+)
+DRIFT_WINDOWS = Gauge("tsrep_drift_windows", "Recent windows that are compared", ["model"], multiprocess_mode="livesum")
 
 for _reason in STATUS:  # so that a rate is zero, not unknown, until the first refusal
     REFUSED.labels(reason=_reason)

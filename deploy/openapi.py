@@ -64,7 +64,7 @@ def page(told: dict[str, Any]) -> str:
     rows = []
     for path, item in told["paths"].items():
         for verb, operation in item.items():
-            if "{" not in path and not path.startswith("/v1/models/"):
+            if not path.startswith("/v1/models/"):
                 queries = ", ".join(escape(one["$ref"].rsplit("/", 1)[-1]) for one in operation.get("parameters", []))
                 route, what = f"{verb.upper()} {escape(path)}", escape(operation["summary"])
                 rows.append(f"<tr><td><code>{route}</code></td><td>{what}</td><td>{queries}</td></tr>")
@@ -138,6 +138,15 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
                 "responses": {"200": _json("The names.", "Models"), **_refusals(401, 429)},
             }
         },
+        "/v1/drift": {
+            "get": {
+                "summary": "Whether the recent windows are like those that each model was trained on",
+                "responses": {
+                    "200": _json("A comparison for each model.", "Drifts"),
+                    **_refusals(401, 429, 500, 503, 504),
+                },
+            }
+        },
         "/v1/openapi.json": {
             "get": {"summary": "This document", "responses": {"200": {"description": "It."}, **_refusals(503)}, **open_}
         },
@@ -195,6 +204,15 @@ def _schemas(engine: Engine) -> dict[str, Any]:
     }
     head = {"model": TEXT, "pool": {"type": ["string", "null"]}, "dtype": {"enum": list(DTYPES)}, "features": COUNT}
     error = {"reason": {"enum": list(STATUS)}, "message": TEXT, "expected": {}, "got": {}}
+    drift = {
+        "statistic": {"const": "mmd", "description": "squared maximum mean discrepancy, unbiased; see tsrep/drift.py"},
+        "value": FEW,
+        "threshold": {**FEW, "description": "what the value exceeds once in a hundred without drift"},
+        "recent": COUNT,
+        "reference": COUNT,
+        "drifted": {"type": ["boolean", "null"]},
+        "says": TEXT,
+    }
     told = engine.info() | {"models": []}
     return {
         "Windows": _object(
@@ -230,6 +248,7 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 "probability": {"type": "array", "items": {"type": "array", "items": NUMBER}},
             }
         ),
+        "Drifts": _object({"models": {"type": "object", "additionalProperties": _object(drift)}}),
         "Models": _object({"models": {"type": "array", "items": TEXT, "minItems": 1}}),
         "Info": {"type": "object", "required": sorted(told)},
         "Error": _object({"error": _object(error, optional=("expected", "got"))}),
@@ -270,3 +289,7 @@ def _parameter(name: str) -> dict[str, Any]:
 
 def _binary() -> Schema:
     return {"type": "string", "contentEncoding": "binary"}
+
+
+# What openapi_search.py takes from here.
+object_of, json_of, ref, parameter, refusals, binary = _object, _json, _ref, _parameter, _refusals, _binary

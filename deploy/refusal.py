@@ -10,9 +10,14 @@ STATUS: Mapping[str, int] = {
     "path": 404,
     "unknown_model": 404,
     "head": 404,  # the model carries none that could answer
+    "search": 404,  # this service keeps no collections
+    "collection": 404,
     "method": 405,
     "accept": 406,
     "body_timeout": 408,
+    "exists": 409,  # a collection of this name, which is another one
+    "identity": 409,  # the collection holds embeddings of another model
+    "full": 409,
     "body_size": 413,
     "windows": 413,
     "samples": 413,
@@ -32,6 +37,11 @@ STATUS: Mapping[str, int] = {
     "all_missing": 422,
     "overflow": 422,  # finite windows of which the encoder makes infinite numbers
     "model": 422,
+    "collection_name": 422,
+    "ids": 422,
+    "metadata": 422,
+    "filter": 422,
+    "neighbours": 422,
     "rate": 429,
     "concurrency": 429,
     "queue_full": 429,

@@ -98,6 +98,9 @@ class Encoder:
             log.exception("the models do not load: the worker stops")
             os.kill(os.getpid(), signal.SIGTERM)
             return
+        app.state.collections.warm()
+        if settings.drift_every:
+            threading.Thread(target=app.state.drift.watch, args=(settings.drift_every,), daemon=True).start()
         log.info("ready", extra={"told": {"models": list(self.shelf.names)}})
         self.shelf.watch()
 
@@ -111,4 +114,6 @@ class Encoder:
 
     @bentoml.on_shutdown
     def close(self) -> None:
+        app.state.drift.close()
+        app.state.collections.close()
         self.shelf.close()

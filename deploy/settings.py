@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 from tsrep import InputError
 
 PREFIX = "TSREP_"
-TEXTS = ("model", "keys", "cors", "log")
+TEXTS = ("model", "keys", "cors", "log", "collections")
 """The fields that are no whole numbers."""
 
-NONE_ALLOWED = ("threads", "rate", "reload")
+NONE_ALLOWED = ("threads", "rate", "reload", "drift_windows", "drift_every")
 """The numbers that may be 0."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -44,6 +44,15 @@ class Settings:
     burst:            requests of one key that may come at once before its rate counts.
     reload:           seconds between looks whether a folder or an address holds a new model; 0 looks at SIGHUP alone.
     threads:          processor threads of the encoder; 0 is as many as torch takes by itself.
+    drift_windows:    embeddings of late that are compared with the training, of each model; 0 compares none.
+    drift_every:      seconds between comparisons for the metrics; 0 compares only when /v1/drift is asked.
+    collections:      folder, s3://bucket/path, or db://name of a server, in which collections for search are kept; none by default.
+    max_collections:  collections that are kept (409 beyond).
+    max_collection_windows: windows of a collection (409 beyond); a query compares with all of them.
+    max_neighbours:   neighbours that a query asks for (422 beyond).
+    max_id:           characters of the id of a window (422 beyond).
+    max_metadata_keys: keys of the metadata of a window, and of a filter (422 beyond).
+    max_metadata_bytes: bytes of the metadata of a window as JSON (422 beyond).
     """
 
     model: str = ""
@@ -63,6 +72,15 @@ class Settings:
     burst: int = 60
     reload: int = 300
     threads: int = 0
+    drift_windows: int = 512
+    drift_every: int = 15
+    collections: str = ""
+    max_collections: int = 64
+    max_collection_windows: int = 100_000
+    max_neighbours: int = 100
+    max_id: int = 128
+    max_metadata_keys: int = 32
+    max_metadata_bytes: int = 4096
 
     def __post_init__(self) -> None:
         for limit in limits():

@@ -8,6 +8,8 @@ closed after the last of them. What does not load or does not prove itself is lo
 from __future__ import annotations
 
 import gc
+import hashlib
+import json
 import logging
 import os
 import shutil
@@ -19,6 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import time
+
+import yaml
 
 import tsrep
 
@@ -149,7 +153,7 @@ class Shelf:
 
     def _engine(self, folder: Path, name: str) -> Engine:
         model = tsrep.load_light(folder, threads=self.settings.threads or None)
-        return Engine(model, self.settings, name, version(folder))
+        return Engine(model, self.settings, name, version(folder), identity(folder))
 
     def close(self) -> None:
         self._closed = True
@@ -228,12 +232,27 @@ def fetch(address: str, folder: Path) -> None:
 
 def version(folder: Path) -> str:
     """Twelve digits that differ between models: of the description that holds the hash of the weights."""
-    import hashlib
-
     digest = hashlib.sha256()
     for name in ("plan.yaml", "data.json", *sorted(path.name for path in folder.glob("head*"))):
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()[:12]
+
+
+def identity(folder: Path) -> str:
+    """Sixteen digits of what decides an embedding: weights, scaling, channels, encoder and the precision it is computed in. A head, a
+    name, or a float32 export, which is exact to 1e-5, change nothing of it."""
+    held = json.loads((folder / "data.json").read_text())
+    plan = yaml.safe_load((folder / "plan.yaml").read_text())
+    precision = (held.get("export") or {}).get("precision", "float32")
+    told = [
+        held.get("weights"),
+        held.get("scaler"),
+        held.get("channels"),
+        plan.get("encoder"),
+        plan.get("data"),
+        precision,
+    ]
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def settle() -> None:

@@ -31,13 +31,14 @@ ARROW = "application/vnd.apache.arrow.stream"
 FORMS = (JSON, NPY, ARROW)
 
 _Steps = Annotated[list[float | None], FailFast()]
-_Window = Annotated[list[_Steps], FailFast()]
+Window = Annotated[list[_Steps], FailFast()]
+STRICT = ConfigDict(strict=True, extra="allow")
+"""Unknown keys are let through here and refused in `parsed`: a million of them would be a million errors."""
 
 
 class _Body(TypedDict):
-    # Unknown keys are let through here and refused in `_from_json`: a million of them would be a million errors.
-    __pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[misc]
-    windows: Annotated[list[_Window], FailFast()]
+    __pydantic_config__ = STRICT  # type: ignore[misc]
+    windows: Annotated[list[Window], FailFast()]
 
 
 _BODY = TypeAdapter(_Body)
@@ -69,12 +70,12 @@ class Classes:
         return [self.classes[i] for i in self.probability.argmax(axis=1)]
 
 
-def form_of(content_type: str | None) -> str:
-    """The form of a request's body. Refused (415) where it is none of ours."""
+def form_of(content_type: str | None, forms: Sequence[str] = FORMS) -> str:
+    """The form of a request's body. Refused (415) where it is none of these."""
     form = (content_type or "").split(";", 1)[0].strip().lower()
-    if form not in FORMS:
-        message = f"expected Content-Type to be one of {', '.join(FORMS)}, got {form or 'none'}"
-        raise Refused("content_type", message, expected=list(FORMS), got=form)
+    if form not in forms:
+        message = f"expected Content-Type to be one of {', '.join(forms)}, got {form or 'none'}"
+        raise Refused("content_type", message, expected=list(forms), got=form)
     return form
 
 
@@ -118,27 +119,35 @@ def write_classes(form: str, said: Classes) -> bytes:
     return to_json({**told, "probability": said.probability.tolist()})
 
 
-def _from_json(body: bytes, settings: Settings) -> list[Block]:
-    if len(body) > LARGE:
-        return arrow.read_json(body, settings)
+def parsed(adapter: TypeAdapter[Any], body: bytes, keys: Sequence[str], like: str) -> dict[str, Any]:
+    """A body of JSON as the adapter has it, `like` being an example. Refused where it reads otherwise, or holds other keys."""
     try:
-        held: dict[str, Any] = _BODY.validate_json(body)  # type: ignore[assignment]
+        held: dict[str, Any] = adapter.validate_json(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = "".join(f"[{part}]" if isinstance(part, int) else str(part) for part in first["loc"])
-        like = '{"windows": [[[0.1, null, 0.3]]]}'
         message = f"expected JSON such as {like}, got at {where or 'the top'}: {first['msg']}"
         raise Refused("malformed", message, expected=like, got=first["type"]) from None
-    if len(held) > 1:
-        other = next(key for key in held if key != "windows")[:50]
-        message = f"expected the one key 'windows', got also '{other}'"
-        raise Refused("malformed", message, expected=["windows"], got=other)
-    windows = held["windows"]
+    other = next((key[:50] for key in held if key not in keys), None)
+    if other is not None:
+        told = f"the one key '{keys[0]}'" if len(keys) == 1 else f"no keys but {', '.join(keys)}"
+        raise Refused("malformed", f"expected {told}, got also '{other}'", expected=list(keys), got=other)
+    return held
+
+
+def windows_of(windows: Sequence[Window], settings: Settings) -> list[Block]:
+    """Windows that JSON held."""
     counted(len(windows), settings)
     with np.errstate(over="ignore"):  # what overflows becomes infinite and is refused as such
         if len({len(steps) for window in windows for steps in window}) == len({len(window) for window in windows}) == 1:
             return whole(np.array(windows, np.float32))
         return grouped([_array(window, row) for row, window in enumerate(windows)])
+
+
+def _from_json(body: bytes, settings: Settings) -> list[Block]:
+    if len(body) > LARGE:
+        return arrow.read_json(body, settings)
+    return windows_of(parsed(_BODY, body, ["windows"], '{"windows": [[[0.1, null, 0.3]]]}')["windows"], settings)
 
 
 def _array(window: list[list[float | None]], row: int) -> np.ndarray:

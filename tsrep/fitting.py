@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from tsrep import plan as plans
 from tsrep import drift, planning, randomness, registry, run_folder, saving, stream_fitting
+from tsrep import plan as plans
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data import catalogue
 from tsrep.data.columns import apart, columns, inputs

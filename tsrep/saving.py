@@ -38,8 +38,8 @@ def put(model: Model, folder: Path) -> Path:
         export = _write(model, Path(beside), folders.stands(folder))
         for name in [p.name for p in Path(beside).iterdir()]:
             (Path(beside) / name).replace(folder / name)
-    parts = {folders.VIEW: model.view, suspects.NAME: model.suspects, heads.NAME: model.head, runtime.NAME: export}
-    parts |= {drift.NAME: model.reference}
+    parts: dict[str, Any] = {folders.VIEW: model.view, suspects.NAME: model.suspects, heads.NAME: model.head}
+    parts |= {drift.NAME: model.reference, runtime.NAME: export}
     for name, part in parts.items():
         if part is None:  # of a model that stood here before
             (folder / name).unlink(missing_ok=True)

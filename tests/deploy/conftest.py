@@ -81,4 +81,5 @@ def service(model: tsrep.Model) -> Iterator[Callable[..., Service]]:
 
     yield make
     for one in made:
+        one.app.state.collections.close()
         one.shelf.close()

@@ -24,7 +24,7 @@ def test_every_example_runs_and_is_answered_as_the_document_says(service):
     told, ran = running.get("/v1/openapi.json").json(), 0
     for path, item in told["paths"].items():
         body = item.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json")
-        if body is None:
+        if body is None or path.startswith("/v1/collections/"):  # those run in test_collections.py, one after another
             continue
         for example in body["examples"].values():
             jsonschema.validate(example["value"], resolved(told, body["schema"]))

@@ -29,9 +29,11 @@ RAGGED = [RNG.standard_normal((3, steps)).astype(np.float32) for steps in (40, 9
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server, and after the tests the proof that nothing of it is left."""
-    with running(folder, max_body_bytes=300_000, max_windows=64) as address:
+    with running(
+        folder, collections=tmp_path_factory.mktemp("kept"), max_body_bytes=300_000, max_windows=64
+    ) as address:
         port = int(address.rsplit(":", 1)[1])
         processes = [child for child in psutil.Process().children(recursive=True) if _serves(child)]
         assert len(processes) >= 2  # supervisor and worker
@@ -89,20 +91,31 @@ def test_info_names_the_model_and_hides_where_it_lies(address, folder, model):
     assert str(folder) not in text
 
 
-def test_the_curl_examples_of_the_readme_run(address, tmp_path):
-    """Every block of the README that holds curl, as it stands but for the address."""
+def _run_curl(address: str, folder: Path, of_search: bool) -> str:
+    """What the README's block of curl prints, as it stands but for the address."""
     readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "curl" in block]
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", readme, re.DOTALL) if "curl" in block]
+    (block,) = [block for block in blocks if ("/v1/collections" in block) == of_search]
     script = block.replace("localhost:3000", address).replace("curl -s", "curl -sS --fail-with-body")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script.replace("python -c", f"{sys.executable} -c")],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+        cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr + done.stdout
-    assert done.stdout.count('"model":"small"') == 3
+    return done.stdout
+
+
+def test_the_curl_examples_of_the_readme_run(address, tmp_path):
+    assert _run_curl(address, tmp_path, of_search=False).count('"model":"small"') == 3
     held = np.load(tmp_path / "embeddings.npy", allow_pickle=False)
     assert held["embedding"].shape == (4, 8) and held["scale"].shape == (4,)
     assert len(json.loads((tmp_path / "steps.json").read_text())["embeddings"][0][0]) == 100
+
+
+def test_the_curl_examples_of_search_run(address, tmp_path):
+    told = _run_curl(address, tmp_path, of_search=True)
+    assert '"count":0' in told and '"added":2' in told and '"deleted":true' in told
+    assert '"neighbours":[[{"id":"a","distance":' in told and '"id":"b"' not in told
 
 
 def test_a_chunked_body_is_refused_while_it_is_read(address):

@@ -52,6 +52,19 @@ def app(model):
 
 
 @pytest.fixture
+def searched(model, tmp_path):
+    """An application that keeps collections."""
+    settings = Settings(model="a=x,b=x", log="none", max_windows=4, collections=str(tmp_path / "kept"))
+    shelf = Shelf(settings)
+    for name in shelf.names:
+        shelf.put(name, Engine(model, settings, name))
+    app = make_app(settings, shelf)
+    yield app
+    app.state.collections.close()
+    shelf.close()
+
+
+@pytest.fixture
 def client(app):
     with Client("http://service", transport=Served(app), batch=3) as client:
         yield client
@@ -93,6 +106,41 @@ def test_the_async_client_gives_the_same(app, model):
     np.testing.assert_allclose(embedded, model.embed(X), rtol=1e-6, atol=1e-6)
     assert [one.shape[1] for one in steps] == [40, 9, 30]
     assert (similarity.model, info["model"]) == ("b", "b")
+
+
+def test_a_collection_is_made_filled_asked_and_deleted(searched, model):
+    ids, told = [f"w{i}" for i in range(7)], [{"place": i % 2, "name": f"ü{i}"} for i in range(7)]
+    with Client("http://service", transport=Served(searched), batch=3, model="b") as client:
+        made = client.create_collection("walks", metric="cosine", description="few")
+        assert (made.model, made.metric, made.count, made.features) == ("b", "cosine", 0, model.features)
+        assert client.add("walks", ids, X, told) == 7 and client.add("walks", ids[:2], X[:2], told[:2]) == 0
+        assert client.collection("walks").count == 7 and [one.name for one in client.collections()] == ["walks"]
+        found = client.query("walks", X, k=2, where={"place": 1})
+        assert len(found) == 7 and all(len(each) == 2 for each in found)
+        assert [each[0].id for each in found[1::2]] == ids[1::2] and found[3][0].metadata == told[3]
+        assert client.delete("walks", ids[:4]) == 4 and client.query("walks", X[:1], where={"place": 7}) == [[]]
+        with pytest.raises(ServiceError, match="another metric") as error:
+            client.create_collection("walks")
+        assert error.value.status == 409
+        with pytest.raises(ValueError, match="ids of each of 7 windows, got 2"):
+            client.add("walks", ids[:2], X)
+        client.delete_collection("walks")
+        assert client.collections() == []
+
+
+def test_the_async_client_searches_too(searched):
+    async def scene():
+        async with AsyncClient("http://service", transport=httpx.ASGITransport(searched), batch=3) as client:
+            await client.create_collection("walks")
+            added = await client.add("walks", list("abcdefg"), X)
+            found = await client.query("walks", X[:4], k=1)
+            gone = await client.delete("walks", ["a"])
+            left = await client.collection("walks")
+            names = [one.name for one in await client.collections()]
+            await client.delete_collection("walks")
+            return added, [each[0].id for each in found], gone, left.count, names
+
+    assert asyncio.run(scene()) == (7, list("abcd"), 1, 6, ["walks"])
 
 
 def test_a_refusal_is_an_error_with_its_reason_and_is_not_tried_again(client):
@@ -149,7 +197,7 @@ def test_something_else_at_the_address_is_told():
 def test_the_client_needs_no_torch():
     code = (
         "import sys, numpy as np\nfrom tsrep.integrations.client import Client\n"
-        "from tsrep.integrations.client_calls import _stream, _windows\n"
-        "Client('http://x'); _stream(_windows(np.zeros((1, 2, 3), 'f4'))); sys.exit('torch' in sys.modules)"
+        "from tsrep.integrations.client_calls import as_windows, stream_of\n"
+        "Client('http://x'); stream_of(as_windows(np.zeros((1, 2, 3), 'f4'))); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -28,17 +29,19 @@ from tsrep.integrations.client_calls import (
     together,
     wait_before,
 )
+from tsrep.integrations.client_search import Collection, Neighbour, SearchCalls, Value
 
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["AsyncClient", "Classes", "Client", "Retry", "ServiceError", "Similarity"]
+__all__ = ["AsyncClient", "Classes", "Client", "Collection", "Neighbour", "Retry", "ServiceError", "Similarity"]
 
 T = TypeVar("T")
 
 PATIENT = Retry()
 
 Pool = Literal["max", "mean", "last", "rich"]
+Metric = Literal["euclidean", "cosine"]
 Dtype = Literal["float32", "float16", "int8"]
 
 
@@ -56,7 +59,7 @@ class Client:
     ) -> None:  # fmt: skip
         import httpx
 
-        self._calls, self._retry = Calls(model, batch), retry
+        self._calls, self._search, self._retry = Calls(model, batch), SearchCalls(model, batch), retry
         self._http = httpx.Client(base_url=address, timeout=timeout, headers=headers_of(key), transport=transport)
 
     def embed(
@@ -83,6 +86,44 @@ class Client:
     def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """How near the embeddings of two windows (channel, time) are."""
         return self._ask(self._calls.similarity(one, other, pool))
+
+    def create_collection(self, name: str, *, metric: Metric = "euclidean", description: str = "") -> Collection:
+        """A collection of windows that the model embeds; the one that is there where it is the same. ServiceError (409, exists) where
+        another one has this name."""
+        return self._ask(self._search.create(name, metric, description))
+
+    def collections(self) -> list[Collection]:
+        """Every collection of the service."""
+        return self._ask(self._search.all())
+
+    def collection(self, name: str) -> Collection:
+        """Its model, metric and count. ServiceError (404, collection) where there is none."""
+        return self._ask(self._search.one(name))
+
+    def delete_collection(self, name: str) -> None:
+        """With all its windows."""
+        self._ask(self._search.drop(name))
+
+    def add(
+        self, name: str, ids: Sequence[str], X: Any, metadata: Sequence[Mapping[str, Value] | None] | None = None
+    ) -> int:
+        """Adds windows to a collection, or replaces those of the same ids. How many were new; when it returns, all are kept.
+
+        X: as in `embed`. metadata: of each window, flat: texts, numbers, truths and None.
+        """
+        return sum([self._ask(call) for call in self._search.add(name, ids, X, metadata)])
+
+    def delete(self, name: str, ids: Sequence[str]) -> int:
+        """Deletes windows of a collection; how many were there."""
+        return sum([self._ask(call) for call in self._search.delete(name, ids)])
+
+    def query(self, name: str, X: Any, k: int = 10, where: Mapping[str, Any] | None = None) -> list[list[Neighbour]]:
+        """The nearest windows of a collection, for each window, the nearest first.
+
+        where: what their metadata must be: {"label": "walk"}, {"label": {"in": ["walk", "run"]}}, {"age": {">=": 18, "<": 65}}; of
+               several keys all.
+        """
+        return [one for call in self._search.query(name, X, k, where) for one in self._ask(call)]
 
     def info(self) -> dict[str, Any]:
         """What the service says of the model and of its limits."""
@@ -131,7 +172,7 @@ class AsyncClient:
     ) -> None:  # fmt: skip
         import httpx
 
-        self._calls, self._retry = Calls(model, batch), retry
+        self._calls, self._search, self._retry = Calls(model, batch), SearchCalls(model, batch), retry
         self._http = httpx.AsyncClient(base_url=address, timeout=timeout, headers=headers_of(key), transport=transport)
 
     async def embed(
@@ -153,6 +194,38 @@ class AsyncClient:
     async def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """As `Client.similarity`."""
         return await self._ask(self._calls.similarity(one, other, pool))
+
+    async def create_collection(self, name: str, *, metric: Metric = "euclidean", description: str = "") -> Collection:
+        """As `Client.create_collection`."""
+        return await self._ask(self._search.create(name, metric, description))
+
+    async def collections(self) -> list[Collection]:
+        """As `Client.collections`."""
+        return await self._ask(self._search.all())
+
+    async def collection(self, name: str) -> Collection:
+        """As `Client.collection`."""
+        return await self._ask(self._search.one(name))
+
+    async def delete_collection(self, name: str) -> None:
+        """As `Client.delete_collection`."""
+        await self._ask(self._search.drop(name))
+
+    async def add(
+        self, name: str, ids: Sequence[str], X: Any, metadata: Sequence[Mapping[str, Value] | None] | None = None
+    ) -> int:
+        """As `Client.add`."""
+        return sum([await self._ask(call) for call in self._search.add(name, ids, X, metadata)])
+
+    async def delete(self, name: str, ids: Sequence[str]) -> int:
+        """As `Client.delete`."""
+        return sum([await self._ask(call) for call in self._search.delete(name, ids)])
+
+    async def query(
+        self, name: str, X: Any, k: int = 10, where: Mapping[str, Any] | None = None
+    ) -> list[list[Neighbour]]:
+        """As `Client.query`."""
+        return [one for call in self._search.query(name, X, k, where) for one in await self._ask(call)]
 
     async def info(self) -> dict[str, Any]:
         """As `Client.info`."""

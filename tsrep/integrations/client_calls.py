@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -98,16 +98,16 @@ class Calls:
         params = self._params(pool=pool, dtype=dtype, dimensions=dimensions)
         for part in self._parts(X):
             yield Call(
-                "POST", "/v1/embed", _embeddings, params, {"Content-Type": ARROW, "Accept": ARROW}, _stream(part)
+                "POST", "/v1/embed", _embeddings, params, {"Content-Type": ARROW, "Accept": ARROW}, stream_of(part)
             )
 
     def steps(self, X: Any, dtype: str, dimensions: int | None) -> Iterator[Call[list[np.ndarray]]]:
         params = self._params(dtype=dtype, dimensions=dimensions)
         for part in self._parts(X):
-            yield Call("POST", "/v1/steps", _steps, params, {"Content-Type": ARROW, "Accept": ARROW}, _stream(part))
+            yield Call("POST", "/v1/steps", _steps, params, {"Content-Type": ARROW, "Accept": ARROW}, stream_of(part))
 
     def similarity(self, one: Any, other: Any, pool: str | None) -> Call[Similarity]:
-        body = _stream([_window(one), _window(other)])
+        body = stream_of([_window(one), _window(other)])
         headers = {"Content-Type": ARROW, "Accept": JSON}
         return Call(
             "POST", "/v1/similarity", lambda answer: Similarity(**answer.json()), self._params(pool=pool), headers, body
@@ -116,7 +116,12 @@ class Calls:
     def classify(self, X: Any) -> Iterator[Call[Classes]]:
         for part in self._parts(X):
             yield Call(
-                "POST", "/v1/classify", _classes, self._params(), {"Content-Type": ARROW, "Accept": JSON}, _stream(part)
+                "POST",
+                "/v1/classify",
+                _classes,
+                self._params(),
+                {"Content-Type": ARROW, "Accept": JSON},
+                stream_of(part),
             )
 
     def info(self) -> Call[dict[str, Any]]:
@@ -129,7 +134,7 @@ class Calls:
         return {name: str(value) for name, value in {"model": self.model, **said}.items() if value is not None}
 
     def _parts(self, X: Any) -> Iterator[list[np.ndarray]]:
-        windows = _windows(X)
+        windows = as_windows(X)
         for begin in range(0, max(1, len(windows)), self.batch):  # none is sent too: the service says what it expected
             yield windows[begin : begin + self.batch]
 
@@ -142,7 +147,7 @@ def _window(one: Any) -> np.ndarray:
     return np.asarray(one, np.float32)
 
 
-def _windows(X: Any) -> list[np.ndarray]:
+def as_windows(X: Any) -> list[np.ndarray]:
     """(channel, time) float32 of each window."""
     plain = isinstance(X, np.ndarray) and X.ndim == 3
     if plain or (isinstance(X, Sequence) and all(getattr(one, "ndim", 0) == 2 for one in X)):
@@ -152,15 +157,16 @@ def _windows(X: Any) -> list[np.ndarray]:
     return [_window(one) for one in tsrep.as_panel(X).values]
 
 
-def _stream(windows: list[np.ndarray]) -> bytes:
-    """An Arrow stream with the column `window` of list<list<float>>."""
+def stream_of(windows: list[np.ndarray], beside: Mapping[str, Sequence[str | None]] | None = None) -> bytes:
+    """An Arrow stream with the column `window` of list<list<float>>, and columns of text beside it."""
     import pyarrow as pa
 
     lengths = np.repeat([one.shape[1] for one in windows], [one.shape[0] for one in windows])
     values = pa.array(np.concatenate([one.ravel() for one in windows]) if windows else np.empty(0, np.float32))
     inner = pa.ListArray.from_arrays(_edges(lengths), values)
     column = pa.ListArray.from_arrays(_edges([one.shape[0] for one in windows]), inner)
-    batch = pa.record_batch([column], names=["window"])
+    text = {name: pa.array(held, pa.string()) for name, held in (beside or {}).items()}
+    batch = pa.record_batch({"window": column, **text})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as out:
         out.write_batch(batch)
@@ -219,7 +225,7 @@ def read(call: Call[T], answer: httpx.Response | Exception) -> T:
         raise ServiceError(
             0, "unreachable", f"the service does not answer: {answer or type(answer).__name__}"
         ) from answer
-    if answer.status_code == 200:
+    if answer.status_code in (200, 201):
         return call.read(answer)
     try:
         told = answer.json()["error"]

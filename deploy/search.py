@@ -1,0 +1,292 @@
+"""Collections for search: the routes under /v1/collections. Windows are embedded here and kept by vectors.py.
+
+A collection belongs to one model and to the numbers it gives (`Engine.identity`): when another model has taken its name, the collection
+refuses (409) instead of comparing embeddings of two models. One thread writes, one change after another, so that a collection never
+outgrows its limit; queries have threads of their own. A change is acknowledged when it is committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from pydantic_core import from_json, to_json
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from . import arrow, entries, facts, wire
+from .answers import aside, counted_in_log, received, told_as_json
+from .engine import Engine
+from .refusal import Refused
+from .settings import Settings
+from .shelf import Shelf
+from .visit import VISIT
+
+if TYPE_CHECKING:
+    from .vectors import Kept, Vectors
+
+T = TypeVar("T")
+Handler = Callable[[Request], Awaitable[Response]]
+
+PATH = "/v1/collections"
+METRICS = ("euclidean", "cosine")
+READERS = 2
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class Collections:
+    """What the routes do. Without a place to keep collections in, or without LanceDB, each of them says what is missing (404)."""
+
+    def __init__(self, settings: Settings, shelf: Shelf) -> None:
+        self.settings, self.shelf = settings, shelf
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="tsrep-collections")
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="tsrep-neighbours")
+
+    def routes(self, answered: Callable[[Handler], Handler]) -> list[Route]:
+        one = PATH + "/{name}"
+        ways = [
+            (PATH, "GET", self.all),
+            (one, "GET", self.one),
+            (one, "PUT", self.create),
+            (one, "DELETE", self.drop),
+            (f"{one}/windows", "POST", self.add),
+            (f"{one}/windows", "DELETE", self.remove),
+            (f"{one}/query", "POST", self.query),
+        ]
+        by_path: dict[str, dict[str, Handler]] = {}
+        for path, method, handler in ways:
+            by_path.setdefault(path, {})[method] = answered(handler)
+        return [Route(path, _by_method(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
+
+    async def all(self, request: Request) -> Response:
+        """Every collection."""
+
+        def look(vectors: Vectors) -> list[dict[str, Any]]:
+            return [_told(name, vectors) for name in vectors.names()]
+
+        return told_as_json({"collections": await self._read(look)})
+
+    async def one(self, request: Request) -> Response:
+        name = _named(request)
+        return told_as_json(await self._read(lambda vectors: _told(name, vectors)))
+
+    async def create(self, request: Request) -> Response:
+        """Makes it, or finds that it is there as it should be; 409 where one of this name is another one."""
+        from .vectors import Kept
+
+        name = _named(request)
+        self._refuse_without()
+        said = await self._created(request)
+        metric = said.get("metric", METRICS[0])
+        if metric not in METRICS:
+            known = ", ".join(METRICS)
+            raise Refused(
+                "metadata", f"expected metric to be one of {known}, got '{metric[:50]}'", METRICS, metric[:50]
+            )
+        with self._engine(said.get("model")) as engine:
+            kept = Kept(engine.name, engine.identity, metric, engine.width(None), said.get("description", ""))
+
+        def make(vectors: Vectors) -> tuple[bool, dict[str, Any]]:
+            most, names = self.settings.max_collections, vectors.names()
+            if name not in names and len(names) >= most:
+                raise Refused("full", f"expected at most {most} collections, this would be one more", most, most + 1)
+            made = vectors.create(name, kept)
+            found = vectors.kept(name)
+            if found != kept:
+                other = {key: value for key, value in asdict(found).items() if value != asdict(kept)[key]}
+                message = (
+                    f"expected a new collection, '{name}' is there, with another {', '.join(other)}: delete it first"
+                )
+                raise Refused("exists", message, got=other)
+            return made, _told(name, vectors)
+
+        made, told = await self._write(make)
+        return told_as_json(told, 201 if made else 200)
+
+    async def drop(self, request: Request) -> Response:
+        name = _named(request)
+        await self._write(lambda vectors: vectors.drop(name))
+        return told_as_json({"collection": name, "deleted": True})
+
+    async def add(self, request: Request) -> Response:
+        """Windows, embedded here; those of ids that are there already are replaced. All of them in one commit, or none."""
+        name = _named(request)
+        kept = await self._read(lambda vectors: vectors.kept(name))
+        with self._of(name, kept) as engine:
+            form, _, body = await received(request, self.settings, (), (wire.JSON, wire.ARROW), (wire.JSON,))
+            given = await aside(len(body), lambda: entries.added(form, body, self.settings))
+            counted_in_log(given.blocks)
+            made = await engine.embed(engine.checked(given.blocks), None)
+
+        def put(vectors: Vectors) -> dict[str, Any]:
+            most, new = self.settings.max_collection_windows, vectors.new(name, given.ids)
+            if vectors.count(name) + new > most:
+                message = (
+                    f"expected at most {most} windows in a collection, '{name}' would hold {vectors.count(name) + new}"
+                )
+                raise Refused("full", message, most)
+            if vectors.kept(name) != kept:  # deleted and made again in between
+                raise _changed(name, kept)
+            told = [to_json(one).decode() for one in given.metadata]
+            known = [facts.facts(one) for one in given.metadata]
+            vectors.put(name, given.ids, np.ascontiguousarray(made, np.float32), told, known)
+            return {"collection": name, "added": new, "replaced": len(given.ids) - new, "windows": vectors.count(name)}
+
+        return told_as_json(await self._write(put))
+
+    async def remove(self, request: Request) -> Response:
+        """Deletes windows by their ids; those that are not there are none to it."""
+        name = _named(request)
+        self._refuse_without()
+        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,))
+        ids = entries.deleted(body, self.settings)
+
+        def take(vectors: Vectors) -> dict[str, Any]:
+            gone = vectors.remove(name, ids)
+            return {"collection": name, "deleted": gone, "windows": vectors.count(name)}
+
+        return told_as_json(await self._write(take))
+
+    async def query(self, request: Request) -> Response:
+        """The nearest windows of the collection, of each window of the request, the nearest first."""
+        name = _named(request)
+        kept = await self._read(lambda vectors: vectors.kept(name))
+        with self._of(name, kept) as engine:
+            form, accept, body = await received(
+                request, self.settings, ("k", "filter"), answers=(wire.JSON, wire.ARROW)
+            )
+            asked = await aside(len(body), lambda: entries.asked(form, body, request.query_params, self.settings))
+            counted_in_log(asked.blocks)
+            made = np.asarray(await engine.embed(engine.checked(asked.blocks), None), np.float32)
+
+        found = await self._read(lambda vectors: vectors.nearest(name, made, kept.metric, asked.k, asked.condition))
+        if accept == wire.ARROW:
+            return Response(
+                await aside(len(found) * asked.k * 64, lambda: arrow.write_neighbours(found)), media_type=accept
+            )
+        neighbours = [
+            [{"id": one.id, "distance": one.distance, "metadata": from_json(one.metadata)} for one in each]
+            for each in found
+        ]
+        return told_as_json({"collection": name, "model": kept.model, "metric": kept.metric, "neighbours": neighbours})
+
+    def warm(self) -> None:
+        """Opens the database, which takes a second or two, before somebody waits for it."""
+        if self.settings.collections:
+            self._readers.submit(lambda: self._vectors)
+
+    def close(self) -> None:
+        self._writer.shutdown(wait=True, cancel_futures=True)
+        self._readers.shutdown(wait=False, cancel_futures=True)
+
+    @cached_property
+    def _vectors(self) -> Vectors:
+        from .vectors import Vectors
+
+        return Vectors(self.settings.collections)
+
+    def _refuse_without(self) -> None:
+        wanted = [] if self.settings.collections else ["start the service with --collections FOLDER"]
+        if not _installed():
+            wanted.append('install LanceDB: pip install "tsrep[search]"')
+        if wanted:
+            raise Refused(
+                "search", f"expected a service that keeps collections, this one does not: {' and '.join(wanted)}"
+            )
+
+    async def _created(self, request: Request) -> dict[str, Any]:
+        if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+            return {}
+        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,))
+        return entries.created(body)
+
+    @contextmanager
+    def _engine(self, name: str | None) -> Iterator[Engine]:
+        with self.shelf.borrow(name) as engine:
+            visit = VISIT.get()
+            if visit is not None:
+                visit.model = engine.name
+            yield engine
+
+    @contextmanager
+    def _of(self, name: str, kept: Kept) -> Iterator[Engine]:
+        """The engine whose embeddings the collection holds."""
+        if kept.model not in self.shelf.names:
+            raise _changed(name, kept)
+        with self._engine(kept.model) as engine:
+            if engine.identity != kept.identity:
+                raise _changed(name, kept)
+            yield engine
+
+    async def _read(self, work: Callable[[Vectors], T]) -> T:
+        return await self._in(self._readers, work)
+
+    async def _write(self, work: Callable[[Vectors], T]) -> T:
+        return await self._in(self._writer, work)
+
+    async def _in(self, threads: ThreadPoolExecutor, work: Callable[[Vectors], T]) -> T:
+        self._refuse_without()
+
+        def call() -> T:
+            from .vectors import Unknown
+
+            try:
+                return work(self._vectors)
+            except Unknown as missing:
+                name = str(missing)
+                raise Refused(
+                    "collection", f"expected a collection that is there, got '{name}': PUT makes it"
+                ) from None
+
+        return await asyncio.get_running_loop().run_in_executor(threads, call)
+
+
+@cache
+def _installed() -> bool:
+    return importlib.util.find_spec("lancedb") is not None
+
+
+def _told(name: str, vectors: Vectors) -> dict[str, Any]:
+    kept = vectors.kept(name)
+    return {
+        "name": name,
+        "model": kept.model,
+        "identity": kept.identity,
+        "metric": kept.metric,
+        "features": kept.features,
+        "description": kept.description,
+        "count": vectors.count(name),
+    }
+
+
+def _named(request: Request) -> str:
+    """The name of the path. Refused where it could be more than a name."""
+    name = str(request.path_params["name"])
+    if not _NAME.fullmatch(name):
+        message = f"expected a name of lower-case letters, digits, - and _, 63 at most, got '{name[:70]}'"
+        raise Refused("collection_name", message, _NAME.pattern, name[:70])
+    return name
+
+
+def _changed(name: str, kept: Kept) -> Refused:
+    message = (
+        f"expected the model '{kept.model}' as it was when the collection '{name}' was made, the service has another or none: "
+        "make a new collection of the new model, embeddings of two models do not compare"
+    )
+    return Refused("identity", message, kept.identity)
+
+
+def _by_method(handlers: dict[str, Handler]) -> Handler:
+    async def call(request: Request) -> Response:
+        return await handlers.get(request.method, handlers.get("GET", next(iter(handlers.values()))))(request)
+
+    return call
