@@ -89,6 +89,27 @@ async def classify(request: Request, engine: Engine) -> Response:
     return Response(content, media_type=asked.accept)
 
 
+async def forecast(request: Request, engine: Engine) -> Response:
+    """Windows in, the steps after each of them out, in the units of the data. Refused (404) where the model carries no such head."""
+    head = engine.model.forecaster
+    if head is None:
+        message = (
+            f"expected a model that carries a forecasting head, '{engine.name}' carries none; see tsrep.fit_forecaster"
+        )
+        raise Refused("head", message)
+    asked = await _read(request, engine, ())
+    made = np.asarray(await engine.embed(asked.blocks, head.pool))
+    last = np.concatenate([head.last(block.values) for block in asked.blocks])
+    order = np.argsort(np.concatenate([block.rows for block in asked.blocks]))
+    with np.errstate(over="ignore"):
+        said = head(made, last[order]).astype(np.float32)
+    if not np.isfinite(said).all():
+        raise Refused("overflow", "expected numbers of the size that the model was trained on, the forecast overflows")
+    forecasts = wire.Forecasts(said, head.channels, engine.name)
+    content = await aside(said.size * 16, lambda: wire.write_forecasts(asked.accept, forecasts))
+    return Response(content, media_type=asked.accept)
+
+
 async def body_of(request: Request, most: int, within: float) -> bytes:
     """The body. Refused: 413 by its announced length before any of it is read, or as soon as it grows beyond `most`; 408 where
     it takes longer than `within` seconds."""

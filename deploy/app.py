@@ -36,6 +36,7 @@ ASKING: dict[str, Asking] = {
     "steps": answers.steps,
     "similarity": answers.similarity,
     "classify": answers.classify,
+    "forecast": answers.forecast,
 }
 """What a model is asked for by POST."""
 

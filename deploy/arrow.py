@@ -88,13 +88,26 @@ def write(sent: Sent) -> bytes:
     if isinstance(values, np.ndarray):
         column: Any = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     else:
-        feature = values[0].shape[0]
-        steps = np.repeat([e.shape[1] for e in values], feature)
-        flat = pa.array(np.concatenate([e.ravel() for e in values]))
-        inner = pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(steps)]).astype(np.int32), flat)
-        column = pa.ListArray.from_arrays((np.arange(len(values) + 1) * feature).astype(np.int32), inner)
+        column = _nested(values)
     columns = {"embedding": column} | ({} if sent.scale is None else {"scale": pa.array(sent.scale)})
     return stream(pa.record_batch(columns))
+
+
+def write_lists(name: str, values: Sequence[np.ndarray]) -> bytes:
+    """One column of list<list<…>>: an array (row, time) of each window."""
+    import pyarrow as pa
+
+    return stream(pa.record_batch({name: _nested(values)}))
+
+
+def _nested(values: Sequence[np.ndarray]) -> Any:
+    import pyarrow as pa
+
+    rows = values[0].shape[0]
+    steps = np.repeat([e.shape[1] for e in values], rows)
+    flat = pa.array(np.concatenate([e.ravel() for e in values]))
+    inner = pa.ListArray.from_arrays(np.concatenate([[0], np.cumsum(steps)]).astype(np.int32), flat)
+    return pa.ListArray.from_arrays((np.arange(len(values) + 1) * rows).astype(np.int32), inner)
 
 
 def write_classes(label: Sequence[str], probability: np.ndarray) -> bytes:

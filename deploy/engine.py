@@ -104,6 +104,7 @@ class Engine:
                 key: value for key, value in vars(data).items() if key not in ("channels", "rate", "unit", "length")
             },
             "classes": None if model.head is None else list(model.head.classes),
+            "forecast": _forecast(model),
             "forms": list(FORMS),
             "limits": {name: getattr(self.settings, name) for name in limits()},
             "versions": versions(),
@@ -126,6 +127,12 @@ class Engine:
             import torch
 
             torch.set_num_threads(self.settings.threads)
+
+
+def _forecast(model: tsrep.Model | tsrep.Light) -> dict[str, Any] | None:
+    """Which channels are forecast, and how many steps ahead."""
+    head = model.forecaster
+    return None if head is None else {"channels": list(head.channels), "horizon": head.horizon}
 
 
 def servable(model: tsrep.Model | tsrep.Light) -> tsrep.Model | tsrep.Light:

@@ -121,6 +121,9 @@ def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
         "steps post": post("An embedding of every time step of each window", ("dtype_of_steps", "dimensions"), "Steps"),
         "similarity post": post("How near the embeddings of two windows are", ("pool",), "Similarity", forms=False),
         "classify post": post("The class of each window, of a model that carries a head", (), "Classes"),
+        "forecast post": post(
+            "The steps after each window, of a model that carries a forecasting head", (), "Forecasts"
+        ),
         "info get": info,
     }
 
@@ -246,6 +249,18 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 "classes": {"type": "array", "items": TEXT},
                 "label": {"type": "array", "items": TEXT},
                 "probability": {"type": "array", "items": {"type": "array", "items": NUMBER}},
+            }
+        ),
+        "Forecasts": _object(
+            {
+                "model": TEXT,
+                "channels": {"type": "array", "items": TEXT},
+                "horizon": COUNT,
+                "forecasts": {
+                    "type": "array",
+                    "items": {"type": "array", "items": {"type": "array", "items": NUMBER}},
+                    "description": "of each window, of each channel, the steps ahead, in the units of the data",
+                },
             }
         ),
         "Drifts": _object({"models": {"type": "object", "additionalProperties": _object(drift)}}),

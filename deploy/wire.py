@@ -70,6 +70,15 @@ class Classes:
         return [self.classes[i] for i in self.probability.argmax(axis=1)]
 
 
+@dataclass(frozen=True)
+class Forecasts:
+    """What a forecasting head says: (n, channel, horizon) float32 in the units of the data."""
+
+    values: np.ndarray
+    channels: tuple[str, ...]
+    model: str
+
+
 def form_of(content_type: str | None, forms: Sequence[str] = FORMS) -> str:
     """The form of a request's body. Refused (415) where it is none of these."""
     form = (content_type or "").split(";", 1)[0].strip().lower()
@@ -117,6 +126,16 @@ def write_classes(form: str, said: Classes) -> bytes:
         return arrow.write_classes(said.label, said.probability)
     told = {"model": said.model, "classes": said.classes, "label": said.label}
     return to_json({**told, "probability": said.probability.tolist()})
+
+
+def write_forecasts(form: str, said: Forecasts) -> bytes:
+    """As embeddings of steps are sent: Arrow has a column `forecast` of list<list<float>>, npy (n, channel, horizon)."""
+    if form == NPY:
+        return npy.write(said.values)
+    if form == ARROW:
+        return arrow.write_lists("forecast", list(said.values))
+    told = {"model": said.model, "channels": said.channels, "horizon": said.values.shape[2]}
+    return to_json({**told, "forecasts": said.values.tolist()})
 
 
 def parsed(adapter: TypeAdapter[Any], body: bytes, keys: Sequence[str], like: str) -> dict[str, Any]:

@@ -88,6 +88,7 @@ TOP = {
     "saving",
     "loading",
     "heads",
+    "forecast_heads",
     "drift",
     "suspects",
     "exporting",

@@ -23,6 +23,7 @@ _PUBLIC = {
     "Model": "model",
     "untrained": "model",
     "fit_head": "heads",
+    "fit_forecaster": "forecast_heads",
     "export": "exporting",
     "load_light": "light",
     "Light": "light",
@@ -143,6 +144,7 @@ if TYPE_CHECKING:
     from tsrep.fitting import prepare as prepare
     from tsrep.fitting import resume as resume
     from tsrep.fitting import run as run
+    from tsrep.forecast_heads import fit_forecaster as fit_forecaster
     from tsrep.forecasting import Forecasts as Forecasts
     from tsrep.forecasting import Head as Head
     from tsrep.forecasting import forecast as forecast

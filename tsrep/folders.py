@@ -24,7 +24,18 @@ FILES = ("plan.yaml", "weights.safetensors", "data.json", "check.safetensors", "
 VIEW = "view.safetensors"
 """Weights of a learned view, where there is one."""
 
-OF_THE_FOLDER = ("format", "versions", "weights", "view", "head", "reference", "export", "scaler", "streams")
+OF_THE_FOLDER = (
+    "format",
+    "versions",
+    "weights",
+    "view",
+    "head",
+    "reference",
+    "forecast",
+    "export",
+    "scaler",
+    "streams",
+)
 """What data.json holds that does not describe the data."""
 
 RUNTIMES = (runtime.TORCH, "onnx")

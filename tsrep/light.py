@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsrep import drift, folders, heads, runtime
+from tsrep import drift, folders, forecast_heads, heads, runtime
 from tsrep.data.columns import CALENDAR, apart, columns
 from tsrep.data.layout import check_channels
 from tsrep.data.readers import as_panel
@@ -42,7 +42,7 @@ def load_light(path: str | Path, *, threads: int | None = None) -> Light | Model
 
 class Light:
     """Embeds as `tsrep.Model` does, and knows what a service tells of a model: `data`, `plan` (plain), `features`, `check`, `card`,
-    `head` and `reference`.
+    `head`, `forecaster` and `reference`.
 
     Longer windows than the export takes need the rest of the folder, which is read then: InputError where another model stands there.
     Raises InputError where the folder is damaged, or the export does not give the embeddings that are stored beside it.
@@ -68,6 +68,7 @@ class Light:
         except (OSError, KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError, SafetensorError) as error:
             raise InputError(f"expected a tsrep model in {folder}, it is damaged: {error!r}") from error
         self.head = heads.beside(folder, held, self.features)
+        self.forecaster = forecast_heads.beside(folder, held, self.features)
         self.reference = drift.beside(folder, held, self.features)
         folders.prove(self.embed(self.check), expected, folder, folders.tolerance_of(fast))
 

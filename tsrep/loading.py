@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsrep import checkpoint, drift, folders, heads, planning, randomness, suspects
+from tsrep import checkpoint, drift, folders, forecast_heads, heads, planning, randomness, suspects
 from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
@@ -81,7 +81,10 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
         streams,
     )
     model = replace(
-        model, head=heads.beside(folder, held, model.features), reference=drift.beside(folder, held, model.features)
+        model,
+        head=heads.beside(folder, held, model.features),
+        reference=drift.beside(folder, held, model.features),
+        forecaster=forecast_heads.beside(folder, held, model.features),
     )
     expected = stored["embeddings"].numpy()
     folders.prove(model.proof() if streams else model.embed(model.check), expected, path)

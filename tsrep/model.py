@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, drift, folders, heads, randomness, registry, runtime, saving
+from tsrep import card, drift, folders, forecast_heads, heads, randomness, registry, runtime, saving
 from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
@@ -65,6 +65,7 @@ class Model:
     streams: what it knows of each stream, where it was trained on several; `scaler` and `check` are then those of the first. `of` gives
              the model of one.
     head:    a classification of the embeddings, of `tsrep.fit_head`; None where there is none.
+    forecaster: a forecast of the steps after a window, of `tsrep.fit_forecaster`; None where there is none.
     reference: embeddings of a sample of the training windows, to compare later ones with; None in models of several streams, and in
              those of earlier versions.
     exported: the encoder for a faster runtime, as `tsrep.export` makes it; it embeds for as long as the encoder stays as it was.
@@ -82,6 +83,7 @@ class Model:
     streams: Mapping[str, Stream] = field(default_factory=dict)
     head: heads.Classifier | None = None
     reference: drift.Reference | None = None
+    forecaster: forecast_heads.Forecaster | None = None
     exported: Bound | None = None
 
     def __repr__(self) -> str:
@@ -267,6 +269,7 @@ def untrained(model: Model, seed: int) -> Model:
         suspects=None,
         head=None,
         reference=None,
+        forecaster=None,
         exported=None,
     )
 

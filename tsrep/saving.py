@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tsrep import checkpoint, drift, folders, heads, plan, runtime, suspects
+from tsrep import checkpoint, drift, folders, forecast_heads, heads, plan, runtime, suspects
 from tsrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def put(model: Model, folder: Path) -> Path:
         for name in [p.name for p in Path(beside).iterdir()]:
             (Path(beside) / name).replace(folder / name)
     parts: dict[str, Any] = {folders.VIEW: model.view, suspects.NAME: model.suspects, heads.NAME: model.head}
-    parts |= {drift.NAME: model.reference, runtime.NAME: export}
+    parts |= {drift.NAME: model.reference, forecast_heads.NAME: model.forecaster, runtime.NAME: export}
     for name, part in parts.items():
         if part is None:  # of a model that stood here before
             (folder / name).unlink(missing_ok=True)
@@ -58,6 +58,8 @@ def _write(model: Model, folder: Path, stands: Mapping[str, Any]) -> Mapping[str
         model.suspects.save(folder / suspects.NAME)
     if model.head is not None:
         model.head.save(folder / heads.NAME)
+    if model.forecaster is not None:
+        model.forecaster.save(folder / forecast_heads.NAME)
     if model.reference is not None:
         model.reference.save(folder / drift.NAME)
     described: dict[str, Any] = asdict(model.data) | told
@@ -65,6 +67,7 @@ def _write(model: Model, folder: Path, stands: Mapping[str, Any]) -> Mapping[str
     described["weights"] = folders.sha256(folder / "weights.safetensors")
     described["view"] = None if model.view is None else folders.sha256(folder / folders.VIEW)
     described["head"] = None if model.head is None else folders.sha256(folder / heads.NAME)
+    described["forecast"] = None if model.forecaster is None else folders.sha256(folder / forecast_heads.NAME)
     described["reference"] = None if model.reference is None else folders.sha256(folder / drift.NAME)
     export = stands.get("export") if stands.get("weights") == described["weights"] else None
     if model.exported is not None and model.exported.holds(model.encoder):

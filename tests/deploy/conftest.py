@@ -27,6 +27,7 @@ def model() -> tsrep.Model:
     rng = np.random.default_rng(0)
     X = [rng.standard_normal((3, steps)).astype(np.float32) for steps in rng.integers(30, 49, 24)]
     fitted = tsrep.fit(X, encoder=ENCODER, training={"steps": 5, "batch_size": 8})
+    fitted = tsrep.fit_forecaster(fitted, X, 4, window=16)
     return tsrep.fit_head(fitted, X, np.arange(24) % 3, pool="mean")
 
 

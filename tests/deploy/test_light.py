@@ -30,7 +30,7 @@ async def asked():
     transport, told = httpx.ASGITransport(service.app), {}
     body = {"content": open(sys.argv[2], "rb").read(), "headers": {"Content-Type": "application/x-npy"}}
     async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
-        for route in ("embed", "steps", "classify"):
+        for route in ("embed", "steps", "classify", "forecast"):
             answer = await client.post(f"/v1/{route}", **body)
             told[route] = answer.json()
         told["info"] = (await client.get("/v1/info")).json()
@@ -56,6 +56,10 @@ def test_a_model_that_was_exported_is_served_without_torch(model: tsrep.Model, t
     assert told["info"]["classes"] == list(model.head.classes)
     np.testing.assert_allclose(told["embed"]["embeddings"], model.embed(x), rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(told["steps"]["embeddings"][0], model.embed(x, "steps")[0], rtol=1e-5, atol=1e-5)
+    ahead = model.forecaster
+    assert ahead is not None and told["info"]["forecast"] == {"channels": list(model.data.channels), "horizon": 4}
+    expected = ahead(model.embed(x, "last"), ahead.last(x))
+    np.testing.assert_allclose(told["forecast"]["forecasts"], expected, rtol=1e-4, atol=1e-4)
     said = model.head(model.embed(x, "mean"))
     np.testing.assert_allclose(told["classify"]["probability"], said, rtol=1e-4, atol=1e-5)
 

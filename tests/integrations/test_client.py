@@ -38,7 +38,8 @@ class Served(httpx.BaseTransport):
 @pytest.fixture(scope="module")
 def model():
     encoder = {"name": "dilated", "hidden": 8, "depth": 2, "features": 16}
-    return tsrep.fit_head(tsrep.fit(X, encoder=encoder, training={"steps": 2}), X, list("abcabca"))
+    fitted = tsrep.fit_forecaster(tsrep.fit(X, encoder=encoder, training={"steps": 2}), X, 3, window=8)
+    return tsrep.fit_head(fitted, X, list("abcabca"))
 
 
 @pytest.fixture
@@ -96,10 +97,18 @@ def test_classes_are_those_of_the_head(client, model):
     assert said.label == tuple(said.classes[i] for i in said.probability.argmax(axis=1))
 
 
+def test_forecasts_are_those_of_the_head(client, model):
+    head, padded = model.forecaster, tsrep.as_panel(RAGGED).values
+    expected = head(model.embed(RAGGED, head.pool), head.last(padded))
+    np.testing.assert_allclose(client.forecast(RAGGED), expected, rtol=1e-4, atol=1e-5)
+    assert expected.shape == (3, 3, 3) and client.info()["forecast"]["horizon"] == 3
+
+
 def test_the_async_client_gives_the_same(app, model):
     async def scene():
         async with AsyncClient("http://service", model="b", transport=httpx.ASGITransport(app), batch=3) as client:
             both = await asyncio.gather(client.embed(X), client.steps(RAGGED))
+            assert (await client.forecast(X)).shape == (7, 3, 3)
             return *both, await client.similarity(X[0], X[1]), await client.info()
 
     embedded, steps, similarity, info = asyncio.run(scene())

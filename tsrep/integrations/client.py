@@ -83,6 +83,11 @@ class Client:
         """What the model's head says of each window. ServiceError (404, head) where it carries none."""
         return together([self._ask(call) for call in self._calls.classify(X)])
 
+    def forecast(self, X: Any) -> np.ndarray:
+        """The steps after each window, (n, channel, horizon) float32 in the units of the data; which channels says `info`.
+        ServiceError (404, head) where the model carries no such head."""
+        return np.concatenate([self._ask(call) for call in self._calls.forecast(X)])
+
     def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """How near the embeddings of two windows (channel, time) are."""
         return self._ask(self._calls.similarity(one, other, pool))
@@ -190,6 +195,10 @@ class AsyncClient:
     async def classify(self, X: Any) -> Classes:
         """As `Client.classify`."""
         return together([await self._ask(call) for call in self._calls.classify(X)])
+
+    async def forecast(self, X: Any) -> np.ndarray:
+        """As `Client.forecast`."""
+        return np.concatenate([await self._ask(call) for call in self._calls.forecast(X)])
 
     async def similarity(self, one: Any, other: Any, pool: Pool | None = None) -> Similarity:
         """As `Client.similarity`."""

@@ -124,6 +124,11 @@ class Calls:
                 stream_of(part),
             )
 
+    def forecast(self, X: Any) -> Iterator[Call[np.ndarray]]:
+        for part in self._parts(X):
+            headers = {"Content-Type": ARROW, "Accept": ARROW}
+            yield Call("POST", "/v1/forecast", _forecasts, self._params(), headers, stream_of(part))
+
     def info(self) -> Call[dict[str, Any]]:
         return Call("GET", "/v1/info", lambda answer: dict(answer.json()), self._params())
 
@@ -200,9 +205,17 @@ def together(parts: Sequence[Classes]) -> Classes:
 
 
 def _steps(answer: httpx.Response) -> list[np.ndarray]:
+    return _lists(answer, "embedding")
+
+
+def _forecasts(answer: httpx.Response) -> np.ndarray:
+    return np.stack(_lists(answer, "forecast"))
+
+
+def _lists(answer: httpx.Response, name: str) -> list[np.ndarray]:
     import pyarrow as pa
 
-    column = pa.ipc.open_stream(answer.content).read_all().column("embedding").combine_chunks()
+    column = pa.ipc.open_stream(answer.content).read_all().column(name).combine_chunks()
     outer, inner = column.offsets.to_numpy(), column.values.offsets.to_numpy()
     flat = column.values.values.to_numpy(zero_copy_only=False).astype(np.float32)
     pairs = itertools.pairwise(outer)
