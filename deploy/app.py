@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import answers, openapi, openapi_search
+from . import answers, examples, openapi, openapi_search, page_files
 from .answers import told_as_json
 from .door import Door, refusal
 from .drift import Watch
@@ -79,6 +79,9 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
         Route("/docs", answered(page), methods=["GET"]),
         *collections.routes(answered),
     ]
+    routes += page_files.routes()
+    shown = {"/page/examples": examples.sets, "/page/windows": examples.windows}
+    routes += [Route(path, answered(_of(shelf, None, ask)), methods=["GET"]) for path, ask in shown.items()]
     asked = [(name, ask, "POST") for name, ask in ASKING.items()] + [("info", info, "GET")]
     for what, ask, method in asked:
         routes.append(Route(f"/v1/{what}", answered(_of(shelf, None, ask)), methods=[method]))

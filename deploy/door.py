@@ -14,7 +14,7 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from . import meters, tell
+from . import meters, page_files, tell
 from .answers import told_as_json
 from .bucket import Buckets
 from .keys import Keys
@@ -22,8 +22,8 @@ from .refusal import Refused
 from .settings import Settings
 from .visit import VISIT, Visit
 
-OPEN = ("/v1/openapi.json", "/docs")
-"""Paths that ask for no key: they hold nothing but how to ask."""
+OPEN = frozenset(("/v1/openapi.json", "/docs", *page_files.FILES))
+"""Paths that ask for no key: they hold nothing but how to ask, and the page, which asks."""
 
 PATIENCE = 0.05
 """Seconds after which the service begins to look whether the client is still there."""

@@ -160,6 +160,27 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
                 **open_,
             }
         },
+        "/": {
+            "get": {
+                "summary": "A page to look at windows and their embeddings",
+                "responses": {"200": {"description": "HTML."}, "304": {"description": "As it was."}},
+                **open_,
+            }
+        },
+        "/page/examples": {
+            "get": {
+                "summary": "Which built-in sets have the channels of a model",
+                "parameters": [_parameter("model")],
+                "responses": {"200": _json("Their names.", "Sets"), **_refusals(401, 404, 422, 429, 503)},
+            }
+        },
+        "/page/windows": {
+            "get": {
+                "summary": "A few windows of a built-in set, or those that the model keeps itself",
+                "parameters": [_parameter("model"), _parameter("name")],
+                "responses": {"200": _json("Windows.", "Shown"), **_refusals(401, 404, 422, 429, 503)},
+            }
+        },
         "/livez": {
             "get": {"summary": "Whether the process answers", "responses": {"200": {"description": "Yes."}}, **open_}
         },
@@ -182,6 +203,7 @@ def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
 
     return {
         "model": query("model", {"enum": list(models)}, f"Which model; '{models[0]}' where none is named."),
+        "name": query("name", TEXT, "Which set, as /page/examples lists them; without one the model's own windows."),
         "pool": query("pool", {"enum": [pool for pool in POOLS if pool]}, "How steps become one; by default as the encoder does."),
         "dtype": query(
             "dtype", {"enum": list(DTYPES)},
@@ -265,6 +287,26 @@ def _schemas(engine: Engine) -> dict[str, Any]:
         ),
         "Drifts": _object({"models": {"type": "object", "additionalProperties": _object(drift)}}),
         "Models": _object({"models": {"type": "array", "items": TEXT, "minItems": 1}}),
+        "Sets": _object(
+            {
+                "model": TEXT,
+                "sets": {
+                    "type": "array",
+                    "items": _object({"name": TEXT, "shape": TEXT, "classes": {"type": "array", "items": TEXT}}),
+                },
+                "own": COUNT,
+                "says": TEXT,
+            }
+        ),
+        "Shown": _object(
+            {
+                "model": TEXT,
+                "name": {"type": ["string", "null"]},
+                "channels": {"type": "array", "items": TEXT},
+                "windows": {"type": "array", "items": window},
+                "label": {"type": ["array", "null"], "items": TEXT},
+            }
+        ),
         "Info": {"type": "object", "required": sorted(told)},
         "Error": _object({"error": _object(error, optional=("expected", "got"))}),
     }

@@ -88,6 +88,7 @@ _PUBLIC = {
     "as_streams": "data.readers",
     "together": "data.alignment",
     "StreamShape": "method",
+    "datasets": "data.catalogue:entries",
     "load_dataset": "data.catalogue:load",
     "load_streams": "data.catalogue",
     "fingerprint": "data.fingerprint",
@@ -189,6 +190,7 @@ if TYPE_CHECKING:
     dtw = _evaluation_warping.warped
     dtw_affordable = _evaluation_warping.affordable
     keep_results = _reporting.keep
+    datasets = _data_catalogue.entries
     load_dataset = _data_catalogue.load
     make_plan = _planning.make
     neighbours_picture = _plots_neighbours.neighbours

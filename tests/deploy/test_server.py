@@ -172,7 +172,7 @@ def test_it_is_alive_ready_and_measured(address, post):
 
 
 def test_unknown_paths_leave_no_trace_in_the_metrics(address):
-    for path in ("/", "/embed/x", "/one", "/static_content/two"):
+    for path in ("/page", "/embed/x", "/one", "/static_content/two"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             urllib.request.urlopen(address + path)
     assert not [name for name in metrics(address) if "/one" in name or "/two" in name or "/embed/x" in name]
