@@ -3,12 +3,12 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench serve clean
+.PHONY: demo test lint bench serve screenshots clean
 
 demo: $(VENV)/installed  ## the main job on BasicMotions, from unlabelled windows to a served embedder
 	$(BIN)/python pipelines/demo.py
 
-test: $(VENV)/installed  ## the whole test suite
+test: $(VENV)/installed  ## the whole test suite; those of the page need a browser (apt-get install chromium) and are skipped without
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/installed  ## style and types
@@ -21,6 +21,9 @@ bench: $(VENV)/installed  ## where the time goes, as ratios from one run
 
 serve: $(VENV)/installed  ## serve the model of the demo (MODEL=folder for another)
 	$(BIN)/tsrep serve $(or $(MODEL),runs/demo)
+
+screenshots: $(VENV)/installed  ## the pictures of the page in the README; needs Chromium
+	$(BIN)/python pipelines/screenshots.py
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -6,12 +6,14 @@ Playwright's driver: pip install "tsrep[dev]", apt-get install chromium.
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from tsrep_deploy.running import running
 
@@ -22,7 +24,7 @@ QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
 )
-SIZE = {"width": 1440, "height": 1000}
+SIZE = {"width": 1440, "height": 1250}
 
 
 def main(out: Path = PICTURES, model: str | None = None) -> None:
@@ -45,12 +47,14 @@ def main(out: Path = PICTURES, model: str | None = None) -> None:
 def shoot(page: Page, address: str, path: Path) -> None:
     """The page with the built-in windows, one of them chosen."""
     page.goto(address)
+    page.wait_for_selector("#draw:enabled")
     page.get_by_role("button", name="Draw").click()
     page.wait_for_selector(".tile")
     page.focus("#map")
     for key in ("Home", *["ArrowRight"] * 4):
         page.keyboard.press(key)
-    page.screenshot(path=path)
+    picture = Image.open(io.BytesIO(page.screenshot()))
+    picture.convert("RGB").quantize(96).save(path, optimize=True)  # a picture of few colours, a third as large
     print(f"{path}: {path.stat().st_size // 1024} kB")
 
 

@@ -1,6 +1,9 @@
 """A small model, saved once, and the service's application in this process around it."""
 
 import asyncio
+import importlib.util
+import os
+import shutil
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -84,3 +87,20 @@ def service(model: tsrep.Model) -> Iterator[Callable[..., Service]]:
     for one in made:
         one.app.state.collections.close()
         one.shelf.close()
+
+
+CHROMIUM = "TSREP_CHROMIUM"
+"""Names the browser. Where it is set, tests that need one fail without it; elsewhere they are skipped."""
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of a Chromium that Playwright's driver can steer."""
+    said = os.environ.get(CHROMIUM)
+    found = said or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    install = f"apt-get install chromium, pip install playwright, or set {CHROMIUM} to a browser"
+    if said and not Path(said).is_file():
+        pytest.fail(f"{CHROMIUM} is {said}, where no browser is: {install}")
+    if not found or not (said or importlib.util.find_spec("playwright")):
+        pytest.skip(f"needs Chromium and its driver: {install}")
+    return found
