@@ -54,7 +54,9 @@ def shoot(page: Page, address: str, path: Path) -> None:
     for key in ("Home", *["ArrowRight"] * 4):
         page.keyboard.press(key)
     picture = Image.open(io.BytesIO(page.screenshot()))
-    picture.convert("RGB").quantize(96).save(path, optimize=True)  # a picture of few colours, a third as large
+    picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )  # a third as large
     print(f"{path}: {path.stat().st_size // 1024} kB")
 
 

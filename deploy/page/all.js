@@ -28,9 +28,15 @@ export class All {
   }
 
   mark(row) {
-    this.row = row;
-    if (row !== null) this.first = Math.floor(row / PAGE) * PAGE;
-    this.#show();
+    const first = row === null ? this.first : Math.floor(row / PAGE) * PAGE;
+    const same = first === this.first && row !== null && this.row !== null;
+    Object.assign(this, { row, first });
+    if (!same) { this.#show(); return; }
+    for (const button of this.element.querySelectorAll("button[data-row]")) {
+      const now = Number(button.dataset.row) === row;
+      if (now) button.setAttribute("aria-current", "true"); else button.removeAttribute("aria-current");
+      button.closest("tr")?.classList.toggle("chosen", now);
+    }
   }
 
   get says() {
@@ -48,7 +54,10 @@ export class All {
     const rows = this.held.windows.slice(this.first, this.first + PAGE).map((_, at) => this.first + at);
     const focused = this.element.contains(document.activeElement) ? document.activeElement.dataset.row : null;
     this.element.replaceChildren(this.view === "tiles" ? this.#tiles(rows) : this.#table(rows));
-    if (this.view === "tiles") for (const canvas of this.element.querySelectorAll("canvas.lines")) this.#lines(canvas);
+    if (this.view === "tiles") {
+      const colours = COLOURS.map(ink);
+      for (const canvas of this.element.querySelectorAll("canvas.lines")) this.#lines(canvas, colours);
+    }
     if (focused !== null) this.element.querySelector(`button[data-row="${this.row ?? focused}"]`)?.focus({ preventScroll: true });
   }
 
@@ -82,7 +91,7 @@ export class All {
   }
 
   /** Each channel on the scale of all its windows, so that a calm one looks calm. */
-  #lines(canvas) {
+  #lines(canvas, colours) {
     const { windows } = this.held;
     const one = windows[Number(canvas.dataset.row)];
     const ratio = Math.min(2, devicePixelRatio || 1);
@@ -94,7 +103,7 @@ export class All {
     if (!this.ranges.has(windows)) this.ranges.set(windows, ranges(windows));
     one.values.slice(0, LINES).forEach((values, channel) => {
       const [low, high_] = this.ranges.get(windows)[channel];
-      pen.strokeStyle = ink(COLOURS[channel ? 1 : 0]);
+      pen.strokeStyle = colours[channel ? 1 : 0];
       pen.globalAlpha = channel ? 0.55 : 1;
       pen.beginPath();
       let open = false;
@@ -139,9 +148,10 @@ export class All {
   }
 }
 
+/** A window in words: its number, its label, and where it is from. */
 export function spoken(one, row) {
-  const begins = one.time === null ? `step ${one.start}` : clock(one.time);
-  return `Window ${row + 1}${one.label === null ? "" : `, ${one.label}`}, of ${one.series}, from ${begins}`;
+  const begins = one.time === null ? (one.start ? `, from step ${one.start}` : "") : `, from ${clock(one.time)}`;
+  return `Window ${row + 1}${one.label === null ? "" : ` (${one.label})`} of ${one.series}${begins}`;
 }
 
 function ranges(windows) {

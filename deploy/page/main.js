@@ -13,6 +13,7 @@ import { themed } from "./theme.js";
 import * as windowsOf from "./windows.js";
 
 const LARGEST = 64 * 2 ** 20; // bytes of a file that a browser reads without strain
+const NONE_CHOSEN = "Choose a window: it is drawn here with its nearest neighbours.";
 
 const $ = (id) => document.getElementById(id);
 const chosen = (name) => document.querySelector(`input[name=${name}]:checked`).value;
@@ -27,6 +28,7 @@ let paint = null;
 let row = null; // the chosen window
 let hidden = new Set(); // labels that are switched off
 let files = []; // that were dropped last
+let hopOf = null; // with which they were cut
 let running = null; // AbortController of the embedding that runs
 
 function say(text) {
@@ -117,7 +119,7 @@ async function read(list) {
     }
   }
   if (windows.length > windowsOf.MOST) throw new Error(`expected at most ${windowsOf.MOST} windows to draw, got ${windows.length}: drop fewer files`);
-  files = list;
+  [files, hopOf] = [list, hop];
   await show(windows, list.length === 1 ? list[0].name : `${list.length} files`, [...new Set(notes)]);
 }
 
@@ -171,7 +173,7 @@ function clear() {
   $("legend").replaceChildren();
   $("neighbours").hidden = true;
   $("part-label").hidden = true;
-  $("series-says").textContent = "Choose a window: it is drawn here with its nearest neighbours.";
+  $("series-says").textContent = NONE_CHOSEN;
   $("series").setAttribute("aria-label", "Series of the chosen window, none yet");
   $("map").setAttribute("aria-label", "Map of embeddings, empty");
   all.element.replaceChildren(element("p", "The windows of your data are listed here.", "muted"));
@@ -184,7 +186,7 @@ function render() {
   if (!held) return;
   const { windows } = held;
   paint = painter(windows, chosen("colour"));
-  const off = (at) => chosen("colour") === "label" && hidden.has(paint.of(at).label);
+  const off = (at) => hidden.size > 0 && paint.labels !== null && hidden.has(paint.of(at).label);
   const points = windows.map((one, at) => ({ x: held.plane.x[at], y: held.plane.y[at], name: spoken(one, at), ...paint.of(at) }));
   map.draw(points, off, held.plane.share.map((part, at) => `component ${at + 1}: ${(part * 100).toFixed(1)} % of the variance`));
   legend();
@@ -228,31 +230,31 @@ function choose(next) {
   row = next;
   all.mark(row);
   pages();
-  again();
+  const near = again();
   if (row !== null) {
-    const near = neighbours();
     say(`${spoken(held.windows[row], row)}. ${near.length ? `Nearest: ${near.slice(0, 3).map(({ index }) => brief(index)).join("; ")}.` : "It has no neighbours."}`);
   }
 }
 
-function neighbours() {
-  return nearest(held.embeddings.values, held.embeddings.features, row, Number($("count").value));
-}
-
 function brief(at) {
   const { label } = held.windows[at];
-  return `window ${at + 1}${label === null ? "" : `, ${label}`}`;
+  return `window ${at + 1}${label === null ? "" : ` (${label})`}`;
 }
 
 /** The chosen window and its neighbours, on the map, as series and as a table. */
 function again() {
-  if (!held) return;
-  const near = row === null ? [] : neighbours();
+  if (!held) return [];
+  const near = row === null ? [] : nearest(held.embeddings.values, held.embeddings.features, row, Number($("count").value));
   map.mark(row, near.map(({ index }) => index));
   const where = row === null ? "no window is chosen" : spoken(held.windows[row], row);
   $("map").setAttribute("aria-label", `Map of ${held.windows.length} embeddings; ${where}`);
   $("neighbours").hidden = row === null;
-  if (row === null) { series.clear(); $("part-label").hidden = true; $("series-says").textContent = "Choose a window: it is drawn here with its nearest neighbours."; return; }
+  if (row === null) {
+    series.clear();
+    $("part-label").hidden = true;
+    $("series-says").textContent = NONE_CHOSEN;
+    return near;
+  }
   const ranks = shades(near.length);
   const shown = [
     { name: brief(row), window: held.windows[row], colour: ink("accent") },
@@ -276,6 +278,7 @@ function again() {
     }
     return line;
   }));
+  return near;
 }
 
 /** Which channels are drawn, where there are more than fit. */
@@ -298,7 +301,7 @@ function element(tag, text, kind = "") {
 }
 
 $("files").addEventListener("change", () => { const list = [...$("files").files]; $("files").value = ""; if (list.length) trying(() => read(list)); });
-$("hop").addEventListener("change", () => { if (files.length) trying(() => read(files)); });
+$("hop").addEventListener("change", () => { if (files.length && Number($("hop").value) !== hopOf) trying(() => read(files)); });
 $("draw").addEventListener("click", () => trying(draw));
 $("model").addEventListener("change", () => trying(change));
 $("drift-again").addEventListener("click", () => trying(measure));

@@ -11,7 +11,8 @@ export class Map2d {
     this.element = element;
     this.choose = choose;
     this.points = [];
-    this.hidden = () => false;
+    this.shown = [];
+    this.row = null;
     this.chart = null;
     element.addEventListener("keydown", (event) => this.#key(event));
     new ResizeObserver(() => this.chart?.resize()).observe(element);
@@ -20,15 +21,15 @@ export class Map2d {
   /** points: [{x, y, name, colour, shape}]; hidden(row): whether its label is switched off; says: of the axes. */
   draw(points, hidden, says) {
     this.points = points;
-    this.hidden = hidden;
+    this.shown = points.map((_, row) => row).filter((row) => !hidden(row));
+    this.ends = { x: ends(points, "x"), y: ends(points, "y") };
     if (!this.chart) {
       this.chart = globalThis.echarts.init(this.element, null, { renderer: "canvas" });
       this.chart.getZr().on("click", (event) => this.#click(event));
     }
-    const shown = points.map((_, row) => row).filter((row) => !hidden(row));
     const size = points.length > 1500 ? 5 : points.length > 300 ? 7 : 10;
     const axis = (name, along) => ({
-      type: "value", name, nameLocation: "middle", nameGap: 8, scale: true, min: edge(points, along, -1), max: edge(points, along, 1),
+      type: "value", name, nameLocation: "middle", nameGap: 8, scale: true, min: this.ends[along][0], max: this.ends[along][1],
       axisLabel: { show: false }, axisTick: { show: false }, nameTextStyle: { color: ink("muted"), fontSize: 12 },
       axisLine: { show: true, onZero: false, lineStyle: { color: ink("line") } }, splitLine: { show: true, lineStyle: { color: ink("soft") } },
     });
@@ -45,13 +46,13 @@ export class Map2d {
       series: [
         {
           id: "points", type: "scatter", symbolSize: size, z: 2, emphasis: { scale: 1.5 },
-          data: shown.map((row) => ({
+          data: this.shown.map((row) => ({
             row, value: [points[row].x, points[row].y], symbol: points[row].shape,
             itemStyle: { color: points[row].colour, opacity: 0.85, borderColor: ink("panel"), borderWidth: 0.8 },
           })),
         },
-        { id: "near", type: "scatter", silent: true, z: 3, symbol: "circle", symbolSize: size + 8, itemStyle: { color: "transparent", borderColor: ink("ink"), borderWidth: 1.3 }, data: [] },
-        { id: "chosen", type: "scatter", silent: true, z: 4, symbol: "circle", symbolSize: size + 12, itemStyle: { color: "transparent", borderColor: ink("accent"), borderWidth: 3 }, data: [] },
+        { id: "near", type: "scatter", silent: true, zlevel: 1, z: 3, symbol: "circle", symbolSize: size + 8, itemStyle: { color: "transparent", borderColor: ink("ink"), borderWidth: 1.3 }, data: [] },
+        { id: "chosen", type: "scatter", silent: true, zlevel: 1, z: 4, symbol: "circle", symbolSize: size + 12, itemStyle: { color: "transparent", borderColor: ink("accent"), borderWidth: 3 }, data: [] },
       ],
     }, { replaceMerge: ["series"] });
   }
@@ -65,11 +66,12 @@ export class Map2d {
   /** Rings around a window and its neighbours. */
   mark(row, neighbours) {
     this.row = row;
+    const seen = new Set(this.shown);
     const place = (at) => [this.points[at].x, this.points[at].y];
     this.chart.setOption({
       series: [
-        { id: "near", data: neighbours.filter((at) => !this.hidden(at)).map(place) },
-        { id: "chosen", data: row === null ? [] : [place(row)] },
+        { id: "near", data: neighbours.filter((at) => seen.has(at)).map(place) },
+        { id: "chosen", data: seen.has(row) ? [place(row)] : [] },
       ],
     });
   }
@@ -78,7 +80,7 @@ export class Map2d {
   zoom(factor) {
     if (!this.chart) return;
     const zooms = this.chart.getOption().dataZoom;
-    const middle = this.row === null || this.row === undefined ? [50, 50] : this.#share(this.row);
+    const middle = this.row === null ? [50, 50] : this.#share(this.row);
     zooms.forEach(({ start, end }, at) => {
       const width = factor === null ? 100 : Math.min(100, (end - start) * factor);
       const from = Math.max(0, Math.min(100 - width, (factor === null ? 50 : middle[at]) - width / 2));
@@ -86,38 +88,38 @@ export class Map2d {
     });
   }
 
-  /** Where a window lies on the screen, in pixels of the element. */
-  pixel(row) {
-    return this.chart.convertToPixel({ gridIndex: 0 }, [this.points[row].x, this.points[row].y]);
+  /** Where the shown windows lie on the screen: [row, x, y] in pixels of the element. The axes are straight, so two conversions do. */
+  #places() {
+    const [left, bottom] = this.chart.convertToPixel({ gridIndex: 0 }, [this.ends.x[0], this.ends.y[0]]);
+    const [right, top] = this.chart.convertToPixel({ gridIndex: 0 }, [this.ends.x[1], this.ends.y[1]]);
+    const share = (row, along) => (this.points[row][along] - this.ends[along][0]) / (this.ends[along][1] - this.ends[along][0]);
+    return this.shown.map((row) => [row, left + share(row, "x") * (right - left), bottom + share(row, "y") * (top - bottom)]);
   }
 
   #share(row) {
     return ["x", "y"].map((along) => {
-      const [low, high] = [edge(this.points, along, -1), edge(this.points, along, 1)];
+      const [low, high] = this.ends[along];
       return (100 * (this.points[row][along] - low)) / (high - low);
     });
   }
 
   #click(event) {
-    let best = null;
-    for (let row = 0; row < this.points.length; row += 1) {
-      if (this.hidden(row)) continue;
-      const [x, y] = this.pixel(row);
+    let best = { away: NEAR };
+    for (const [row, x, y] of this.#places()) {
       const away = Math.hypot(x - event.offsetX, y - event.offsetY);
-      if (away <= NEAR && (best === null || away < best.away)) best = { row, away };
+      if (away < best.away) best = { row, away };
     }
-    if (best) this.choose(best.row);
+    if (best.row !== undefined) this.choose(best.row);
   }
 
   #key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || !this.points.length) return;
     const arrow = ARROWS[event.key];
-    const shown = this.points.map((_, row) => row).filter((row) => !this.hidden(row));
     const known = { "+": 0.6, "=": 0.6, "-": 1 / 0.6, 0: null };
     let next;
-    if (arrow) next = this.row === null || this.row === undefined ? shown[0] : this.#beside(shown, arrow);
-    else if (event.key === "Home") [next] = shown;
-    else if (event.key === "End") next = shown.at(-1);
+    if (arrow) next = this.shown.includes(this.row) ? this.#beside(arrow) : this.shown[0];
+    else if (event.key === "Home") [next] = this.shown;
+    else if (event.key === "End") next = this.shown.at(-1);
     else if (event.key in known) this.zoom(known[event.key]);
     else return;
     event.preventDefault();
@@ -125,12 +127,11 @@ export class Map2d {
   }
 
   /** The nearest shown point in a direction; what lies off it counts as further away. */
-  #beside(shown, [right, down]) {
-    const [x, y] = this.pixel(this.row);
+  #beside([right, down]) {
+    const places = this.#places();
+    const [, x, y] = places.find(([row]) => row === this.row);
     let best = { cost: Infinity };
-    for (const row of shown) {
-      if (row === this.row) continue;
-      const [px, py] = this.pixel(row);
+    for (const [row, px, py] of places) {
       const along = (px - x) * right + (py - y) * down;
       const off = Math.abs((px - x) * down) + Math.abs((py - y) * right);
       const cost = along > 0.5 && off <= 2 * along ? along + 2 * off : Infinity;
@@ -140,11 +141,13 @@ export class Map2d {
   }
 }
 
-/** The end of an axis, with room around the points. */
-function edge(points, along, side) {
-  const all = points.map((one) => one[along]);
-  const low = all.reduce((a, b) => Math.min(a, b));
-  const high = all.reduce((a, b) => Math.max(a, b));
+/** The ends of an axis, with room around the points. */
+function ends(points, along) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const one of points) {
+    low = Math.min(low, one[along]);
+    high = Math.max(high, one[along]);
+  }
   const room = (high - low) * 0.05 || 1;
-  return side < 0 ? low - room : high + room;
+  return [low - room, high + room];
 }

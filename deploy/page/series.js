@@ -3,7 +3,7 @@
 import { ink } from "./colour.js";
 
 export const TOGETHER = 6; // channels drawn at a time
-const HIGH = 92;
+const ROOM = 560; // pixels that the channels share, within what one of them needs and can use
 
 export class SeriesPlot {
   constructor(element) {
@@ -25,14 +25,15 @@ export class SeriesPlot {
   /** shown: [{name, window, colour}], the chosen one first. channels: names; from: the first that is drawn; rate: samples a second or null. */
   draw(shown, channels, from, rate) {
     const part = channels.slice(from, from + TOGETHER);
-    this.element.style.height = `${part.length * HIGH + 20}px`;
+    const high = Math.max(92, Math.min(220, ROOM / part.length));
+    this.element.style.height = `${part.length * high + 20}px`;
     this.chart ??= globalThis.echarts.init(this.element, null, { renderer: "canvas" });
     this.chart.resize();
     const longest = Math.max(...shown.map((one) => one.window.steps));
     const last = rate ? (longest - 1) / rate : longest - 1;
     this.chart.setOption({
       animation: false,
-      grid: part.map((_, at) => ({ left: 46, right: 8, top: 24 + at * HIGH, height: HIGH - 36 })),
+      grid: part.map((_, at) => ({ left: 46, right: 8, top: 24 + at * high, height: high - 36 })),
       xAxis: part.map((_, at) => ({
         gridIndex: at, type: "value", min: 0, max: last || 1, splitLine: { show: false }, axisTick: { show: false },
         axisLine: { onZero: false, lineStyle: { color: ink("line") } },

@@ -77,15 +77,15 @@ def recordings() -> tuple[str, tsrep.Panel]:
     return "\n".join(lines), panel
 
 
-def drop(page: Any, text: str, name: str = "recordings.csv") -> None:
+def drop(page: Any, text: str, *names: str) -> None:
     """As a hand does it: files in a DataTransfer, dropped on the page."""
     page.evaluate(
-        """([text, name]) => {
+        """([text, names]) => {
             const transfer = new DataTransfer();
-            transfer.items.add(new File([text], name, {type: "text/csv"}));
+            for (const name of names) transfer.items.add(new File([text], name, {type: "text/csv"}));
             document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
         }""",
-        [text, name],
+        [text, names or ["recordings.csv"]],
     )
 
 
@@ -168,7 +168,7 @@ def test_a_point_is_clicked_and_its_nearest_neighbours_appear(page, motions, rec
     page.locator("#count").select_option("3")
     assert len(neighbours(page)) == 3
     page.locator("#neighbours button").first.click()
-    assert f"Window {index[alone][0] + 1}," in page.inner_text("#series-says")
+    assert f"Window {index[alone][0] + 1} (" in page.inner_text("#series-says")
     assert page.locator(".tile[aria-current=true]").get_attribute("data-row") == str(index[alone][0])
 
 
@@ -183,7 +183,7 @@ def test_the_keyboard_alone_does_it(page):
         if page.evaluate("document.activeElement.id") == "map":
             break
     page.keyboard.press("Home")
-    assert "Window 1, Standing" in page.inner_text("#status")
+    assert "Window 1 (Standing)" in page.inner_text("#status")
     before = neighbours(page)
     seen = set()
     for key in ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown", "ArrowRight"):
@@ -199,7 +199,7 @@ def test_the_keyboard_alone_does_it(page):
     assert float(outline.removesuffix("px")) >= 2
     page.locator(".tile").nth(12).focus()
     page.keyboard.press("Enter")
-    assert "Window 13, Running" in page.inner_text("#status")
+    assert "Window 13 (Running)" in page.inner_text("#status")
     assert page.evaluate("document.activeElement.dataset.row") == "12"
 
 
@@ -253,6 +253,23 @@ def test_a_wrong_file_is_told_by_what_was_expected_and_what_came(page):
     page.get_by_role("button", name="Draw").click()
     page.wait_for_selector(".tile")
     assert not page.is_visible("#problem")
+
+
+def test_a_file_without_ids_is_one_series_and_several_files_are_several(page):
+    text = "\n".join([HEAD, *(",".join(str((i * step) % 7) for i in range(1, 7)) for step in range(130))])
+    drop(page, text, "one.csv")
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 1")
+    assert "30 steps behind the last whole windows are left out" in page.inner_text("#status")
+    page.locator(".tile").click()
+    assert "Window 1 of one.csv. It has no neighbours." in page.inner_text("#status")
+    drop(page, text, "one.csv", "other.csv")
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 2")
+    page.locator(".tile").last.click()
+    assert [row for row, *_ in neighbours(page)] == [0]
+    assert "Window 2 of other.csv" in page.inner_text("#series-says")
+    page.fill("#hop", "50")
+    page.keyboard.press("Tab")
+    page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
 
 
 def test_windows_are_cut_as_the_package_cuts_them(page):
