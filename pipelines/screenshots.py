@@ -1,7 +1,7 @@
-"""The pictures of the page that the README shows: `python pipelines/screenshots.py [FOLDER]`, about a minute.
+"""The pictures of the page that the README shows: `python pipelines/screenshots.py [FOLDER [MODEL]]`, about a minute.
 
-It trains a small model on BasicMotions, serves it, and looks at the page with Chromium (TSREP_CHROMIUM, or what is on the path) through
-Playwright's driver: pip install "tsrep[dev]", apt-get install chromium.
+It trains a small model on BasicMotions where none is given, serves it, and looks at the page with Chromium (TSREP_CHROMIUM, or
+what is on the path) through Playwright's driver: pip install "tsrep[dev]", apt-get install chromium.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ QUIET = (
 SIZE = {"width": 1440, "height": 1250}
 
 
-def main(out: Path = PICTURES, model: str | None = None) -> None:
+def main(out: Path = PICTURES, model: Path | None = None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         if model is None:
             data = tsrep.load_dataset("BasicMotions")
-            tsrep.fit(data.train, method="ts2vec", seed=0, training={"steps": 60}).save(Path(folder) / "motions")
-            model = f"{folder}/motions"
+            model = tsrep.fit(data.train, method="ts2vec", seed=0, training={"steps": 60}).save(
+                Path(folder) / "motions"
+            )
         with running(f"motions={model}") as address, sync_playwright() as driver:
             chromium = os.environ.get("TSREP_CHROMIUM") or shutil.which("chromium")
             browser = driver.chromium.launch(executable_path=chromium, args=QUIET.split())
@@ -53,6 +54,7 @@ def shoot(page: Page, address: str, path: Path) -> None:
     page.focus("#map")
     for key in ("Home", *["ArrowRight"] * 4):
         page.keyboard.press(key)
+    page.evaluate("() => document.activeElement.blur()")
     picture = Image.open(io.BytesIO(page.screenshot()))
     picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
         path, optimize=True
@@ -61,4 +63,4 @@ def shoot(page: Page, address: str, path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(one) for one in sys.argv[1:2]))
+    main(*(Path(one) for one in sys.argv[1:3]))

@@ -71,6 +71,7 @@ async function begin() {
 /** Another model: what was drawn is embedded again where it has its channels. */
 async function change() {
   running?.abort();
+  $("progress").hidden = true;
   $("draw").disabled = true;
   info = await service.info($("model").value);
   clear();
@@ -148,7 +149,7 @@ async function show(windows, source, notes) {
     signal.throwIfAborted();
     held = { windows, embeddings, plane: plane(embeddings.values, embeddings.features), source };
   } finally {
-    $("progress").hidden = true;
+    if (running.signal === signal) $("progress").hidden = true;
   }
   row = null;
   hidden = new Set();

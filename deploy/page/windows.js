@@ -13,9 +13,11 @@ export function cut(table, { wanted, length, hop, file }) {
     throw new Error(`expected one stream, got ${[...new Set(table.columns.stream)].slice(0, 5).join(", ")}: keep the rows of one`);
   }
   const clock = table.columns.timestamp ? seconds(table.columns.timestamp) : null;
+  const found = rowsOf(table, file, clock);
+  fewEnough([...found.values()].reduce((sum, rows) => sum + 1 + Math.max(0, Math.ceil((rows.length - length) / hop)), 0), hop);
   const windows = [];
   let left = 0;
-  for (const [series, rows] of rowsOf(table, file, clock)) {
+  for (const [series, rows] of found) {
     for (let start = 0; start < rows.length; start += hop) {
       const part = rows.slice(start, start + length);
       const fresh = start === 0 || start - hop + length < rows.length; // holds steps that the window before did not
@@ -31,11 +33,15 @@ export function cut(table, { wanted, length, hop, file }) {
     }
   }
   if (!windows.length) throw new Error("expected at least one window with a value, all cells of the channels are empty");
-  if (windows.length > MOST) {
-    throw new Error(`expected at most ${MOST} windows to draw, got ${windows.length}: take a window every ${Math.ceil(hop * windows.length / MOST)} steps`);
-  }
   if (left) notes.push(`${left} steps behind the last whole windows are left out`);
   return { windows, notes };
+}
+
+/** Asked before any window is cut: an hour at a hop of one step is more than a browser holds. */
+function fewEnough(count, hop) {
+  if (count > MOST) {
+    throw new Error(`expected at most ${MOST} windows to draw, got ${count}: take a window every ${Math.ceil((1.01 * hop * count) / MOST)} steps or so`);
+  }
 }
 
 /** Which columns are the channels, in the model's order. */

@@ -305,6 +305,26 @@ def test_windows_are_cut_as_the_package_cuts_them(page):
     assert bool(made["notes"]) == (len(kept) < len(panel))
 
 
+def test_more_windows_than_a_map_holds_are_refused_before_they_are_cut(page):
+    said = page.evaluate(
+        """async () => {
+            const {cut} = await import("/page/windows.js");
+            const table = {names: ["u"], columns: {u: new Array(400000).fill("1")}, rows: 400000};
+            const tried = (hop) => {
+                try {
+                    return cut(table, {wanted: ["u"], length: 64, hop, file: "f"}).windows.length;
+                } catch (error) {
+                    return error.message;
+                }
+            };
+            const first = tried(1);
+            return [first, tried(Number(/every (\\d+) steps/.exec(first)[1]))];
+        }"""
+    )
+    assert said[0].startswith("expected at most 5000 windows to draw, got 399937: take a window every 81 steps")
+    assert 4000 < said[1] <= 5000
+
+
 @pytest.mark.parametrize("shape", [(40, 16), (7, 30), (2, 3), (5, 1), (30, 200)])
 def test_the_plane_is_that_of_a_singular_value_decomposition(page, shape):
     x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) @ np.diag(0.8 ** np.arange(shape[1])).astype(
