@@ -37,8 +37,8 @@ async def sets(request: Request, engine: Engine) -> Response:
 
 
 async def windows(request: Request, engine: Engine) -> Response:
-    """A few dozen windows of a set with their labels; without a name the model's own, which have none. Query: name."""
-    name = request.query_params.get("name")
+    """A few dozen windows of a set with their labels; without one the model's own, which have none. Query: set."""
+    name = request.query_params.get("set")
     if name is None:
         return told_as_json(_told(engine, None, [_bare(one) for one in engine.model.check], None))
     known = [one.name for one in fit(engine)]

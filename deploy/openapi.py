@@ -177,7 +177,7 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
         "/page/windows": {
             "get": {
                 "summary": "A few windows of a built-in set, or those that the model keeps itself",
-                "parameters": [_parameter("model"), _parameter("name")],
+                "parameters": [_parameter("model"), _parameter("set")],
                 "responses": {"200": _json("Windows.", "Shown"), **_refusals(401, 404, 422, 429, 503)},
             }
         },
@@ -203,7 +203,7 @@ def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
 
     return {
         "model": query("model", {"enum": list(models)}, f"Which model; '{models[0]}' where none is named."),
-        "name": query("name", TEXT, "Which set, as /page/examples lists them; without one the model's own windows."),
+        "set": query("set", TEXT, "Which set, as /page/examples lists them; without one the model's own windows."),
         "pool": query("pool", {"enum": [pool for pool in POOLS if pool]}, "How steps become one; by default as the encoder does."),
         "dtype": query(
             "dtype", {"enum": list(DTYPES)},

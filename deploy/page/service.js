@@ -22,7 +22,7 @@ export class Service {
   models() { return this.#json("/v1/models"); }
   info(model) { return this.#json("/v1/info", { model }); }
   examples(model) { return this.#json("/page/examples", { model }); }
-  windows(model, name) { return this.#json("/page/windows", name ? { model, name } : { model }); }
+  windows(model, set) { return this.#json("/page/windows", set ? { model, set } : { model }); }
 
   /** null where the service has no drift, which its document says: asking in vain would be an error in the browser's console. */
   async drift() {

@@ -110,7 +110,7 @@ def test_a_model_whose_channels_no_set_has_shows_its_own_windows(service, model)
         mine = np.array(window, np.float32)
         np.testing.assert_array_equal(mine, held[:, : mine.shape[1]])
         assert np.isnan(held[:, mine.shape[1] :]).all()
-    refused = running.get("/page/windows", params={"name": "BasicMotions"})
+    refused = running.get("/page/windows", params={"set": "BasicMotions"})
     assert refused.status_code == 422
     assert "none fits this model" in refused.json()["error"]["message"]
 
