@@ -151,7 +151,8 @@ export class All {
 /** A window in words: its number, its label, and where it is from. */
 export function spoken(one, row) {
   const begins = one.time === null ? (one.start ? `, from step ${one.start}` : "") : `, from ${clock(one.time)}`;
-  return `Window ${row + 1}${one.label === null ? "" : ` (${one.label})`} of ${one.series}${begins}`;
+  const series = /^\d+$/.test(one.series) ? `series ${one.series}` : one.series;
+  return `Window ${row + 1}${one.label === null ? "" : ` (${one.label})`} of ${series}${begins}`;
 }
 
 function ranges(windows) {

@@ -38,12 +38,13 @@ function byLabel(windows) {
 }
 
 function byTime(windows) {
-  const times = windows.map((one, row) => one.time ?? row);
+  const clocked = windows.every((one) => one.time !== null) && new Set(windows.map((one) => one.time)).size > 1;
+  const times = windows.map((one, row) => (clocked ? one.time : row)); // where every series begins at 0, their order
   const first = times.reduce((a, b) => Math.min(a, b));
   const last = times.reduce((a, b) => Math.max(a, b));
   const stops = scale();
   const of = (row) => ({ colour: between(stops, last > first ? (times[row] - first) / (last - first) : 0), shape: "circle" });
-  const told = windows[0].time === null ? [`window ${first + 1}`, `window ${last + 1}`] : [clock(first), clock(last)];
+  const told = clocked ? [clock(first), clock(last)] : [`window ${first + 1}`, `window ${last + 1}`];
   return { of, labels: null, ends: told };
 }
 
