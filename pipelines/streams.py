@@ -37,6 +37,7 @@ from streams_recipes import (
     SHARES,
     SKELETON,
     TAUGHT,
+    VIEWS,
     WINDOWS,
 )
 from streams_report import pages
@@ -72,9 +73,7 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
     parts = cut(name, setting, seed)
     measure = {"cross-modal": modalities, "latent": skeletons}.get(setting, devices)
     rows = measure(setting, method, seed, *parts)
-    called = {"cross-modal": "tpn, cooccurrence", "latent": SKELETON["encoder"]["name"]}.get(
-        setting, DEVICES["encoder"]
-    )
+    called = {"cross-modal": "recurrent", "latent": SKELETON["encoder"]["name"]}.get(setting, DEVICES["encoder"])
     encoder = "none" if method == ROCKET else called
     common = {"dataset": name, "setting": setting, "method": method, "encoder": encoder, "seed": seed}
     return tsrep.tidy(rows, **common, seconds=time.process_time() - begin, commit=tsrep.commit())
@@ -160,7 +159,7 @@ def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> d
             s: trained(
                 plan_of(
                     alone(s),
-                    {**recipe, "augment": list(BODY if s == "skeleton" else BODY[1:])},
+                    {**recipe, "augment": VIEWS["body" if s == "skeleton" else "augment"]},
                     seed,
                 ),
                 train.choose([s]),
@@ -180,7 +179,8 @@ def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> d
 
 def alone(stream: str) -> dict[str, Any]:
     """The settings of both modalities for one of them."""
-    return {**MODALITIES, "encoder": MODALITIES["encoders"][stream], "encoders": "shared"}
+    data = {**MODALITIES["data"], "scaling": MODALITIES["data"]["scaling"][stream]}
+    return {**MODALITIES, "data": data, "encoder": MODALITIES["encoders"][stream], "encoders": "shared"}
 
 
 def rocket(train: tsrep.Streams, test: tsrep.Streams, seed: int) -> dict[str, tuple[Any, Any]]:
@@ -196,12 +196,12 @@ def taught(
 ) -> Mapping[str, float]:
     """Accuracy and macro F1 of a supervised run; with few labels its validation part has as few of them in proportion."""
     several = len(train) > 1
-    base = (
-        MODALITIES if several else SKELETON if held is None or held.keys() == {"skeleton"} else alone(next(iter(train)))
-    )
-    method = CROSS["skeleton_imu beta 0"] if several else {"name": "simclr"}
+    latent = held is None or held.keys() == {"skeleton"}
+    base = MODALITIES if several else SKELETON if latent else alone(next(iter(train)))
+    method = CROSS["skeleton_imu beta 0"]
     if not several:
-        method = {**method, "augment": list(BODY if "skeleton" in train else BODY[1:])}
+        views = list(BODY) if latent else VIEWS["body" if "skeleton" in train else "augment"]
+        method = {"name": "simclr", "augment": views}
     training = {**base["training"], "validate_every": 25, "patience": 4}
     plan = plan_of({**base, "training": training}, method, seed)
     if held is not None:

@@ -16,11 +16,17 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 
 BODY = ("turn", "jitter", "scale", "time_warp")
 GRU: Mapping[str, Any] = {"name": "recurrent", "hidden": 64, "layers": 1}
+VIEWS: Mapping[str, Any] = {
+    "body": ["turn", "jitter", "crop_resize", "time_warp"],
+    "augment": ["jitter", "scale", "crop_resize", "time_warp"],
+}
+"""Of a skeleton and of an inertial unit."""
 MODALITIES: Mapping[str, Any] = {
     "data": {"streams": "all", "align": "position", "steps": 50, "scaling": {"skeleton": "torso", "inertial": "each"}},
-    "encoders": {"inertial": "tpn", "skeleton": "cooccurrence"},
-    "training": {"steps": 120, "batch_size": 64},
+    "encoders": {s: {"name": "recurrent", "hidden": 128, "layers": 1} for s in ("inertial", "skeleton")},
+    "training": {"steps": 200, "batch_size": 64, "learning_rate": 2e-3},
 }
+"""Chosen by `choose_streams.py`."""
 DEVICES: Mapping[str, Any] = {
     "data": {"streams": "all"},
     "encoder": "tpn",
@@ -32,7 +38,7 @@ SKELETON: Mapping[str, Any] = {
     "training": {"steps": 200, "batch_size": 64},
 }
 BETAS = (0.0, 0.25, 0.5, 1.0, 2.0)
-CROSS = {f"skeleton_imu beta {beta:g}": {"name": "skeleton_imu", "beta": beta} for beta in BETAS}
+CROSS = {f"skeleton_imu beta {beta:g}": {"name": "skeleton_imu", "beta": beta, **VIEWS} for beta in BETAS}
 RANDOM, ROCKET, TAUGHT = "random encoder", "minirocket", "supervised"
 BASELINES: Mapping[str, Any] = {RANDOM: None, ROCKET: None, TAUGHT: None}
 RECIPES: Mapping[str, Mapping[str, Any]] = {

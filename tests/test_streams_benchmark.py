@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import tsrep
@@ -16,7 +17,7 @@ from tsrep.evaluation.tidy import COLUMNS
 
 PIPELINES = str(Path(__file__).parents[1] / "pipelines")
 JOINTS = ("hip_center", "shoulder_center", "left_wrist", "right_wrist")
-OURS = ("streams", "streams_recipes", "streams_report")
+OURS = ("streams", "streams_recipes", "streams_report", "choose_streams")
 SHORT = {"steps": 2, "batch_size": 8}
 
 
@@ -152,3 +153,30 @@ def test_tables_hold_means_over_draws_and_the_test_against_the_host(bench: Modul
     assert "| skeleton_imu beta 1 | both, own linear, 5 % of labels | 4 | +0.100 | 4 | 0 | 0.125 |" in text
     assert (tmp_path / "streams_table.md").read_text() == text
     assert {path.name for path in tmp_path.glob("*.png")} == {"streams_beta.png"}
+
+
+@pytest.mark.parametrize("name", ["UTD-MHAD", "Berkeley-MHAD"])
+def test_what_is_chosen_is_chosen_without_the_test_part_and_once(
+    bench: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    choice = importlib.import_module("choose_streams")
+    assert all(tsrep.make_plan(plan) for known in choice.CANDIDATES.values() for plan in known.values())
+
+    def cut(*given: Any) -> tuple[Any, None, Any]:
+        train, _, held = small("UTD-MHAD" if name == "UTD-MHAD" else "PTE", given[1] or "devices", given[2])
+        return train, None, held
+
+    called = next(iter(choice.CANDIDATES[name]))
+    known = {called: choice.CANDIDATES[name][called] | {"training": SHORT}}
+    monkeypatch.setattr(bench, "cut", cut)
+    monkeypatch.setattr(choice, "CANDIDATES", {name: known})
+    monkeypatch.setattr(choice, "HELD", {"Berkeley-MHAD": (3,)})
+    monkeypatch.setattr(choice, "OUT", tmp_path / "choice.csv")
+    monkeypatch.setattr(sys, "argv", ["choose_streams.py", "--set", name])
+    choice.main()
+    rows = pd.read_csv(tmp_path / "choice.csv")
+    assert list(rows.columns) == list(COLUMNS) and len(rows) == 2 * (6 if name == "UTD-MHAD" else 4)
+    told = capsys.readouterr().out
+    assert called in told and "random encoder" in told and "score" in told
+    choice.main()
+    assert len(pd.read_csv(tmp_path / "choice.csv")) == len(rows)
