@@ -19,7 +19,7 @@ from tsrep_deploy.running import running
 
 import tsrep
 
-PICTURES = Path(__file__).parents[1] / "docs" / "page"
+PICTURES = Path(__file__).parent / "results"
 QUIET = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync"
@@ -40,7 +40,7 @@ def main(out: Path = PICTURES, model: Path | None = None) -> None:
             browser = driver.chromium.launch(executable_path=chromium, args=QUIET.split())
             for scheme in ("light", "dark"):
                 page = browser.new_page(viewport=SIZE, color_scheme=scheme)
-                shoot(page, address, out / f"{scheme}.png")
+                shoot(page, address, out / f"page_{scheme}.png")
                 page.close()
             browser.close()
 
