@@ -1,14 +1,15 @@
 // How far the recent requests are from the training data, as the service measures it.
 
 import { ink } from "./colour.js";
+import { element as text } from "./element.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 
 /** told: what GET /v1/drift answers, null where the service has no drift. */
-export function draw(element, told, model) {
+export function draw(place, told, model) {
   const one = told?.models?.[model];
   if (!one) {
-    element.replaceChildren(text("p", told ? `The service says nothing of the drift of ${model}.` : "This service has no drift.", "muted"));
+    place.replaceChildren(text("p", told ? `The service says nothing of the drift of ${model}.` : "This service has no drift.", "muted"));
     return;
   }
   const parts = [];
@@ -21,7 +22,7 @@ export function draw(element, told, model) {
   const facts = { Statistic: one.statistic, "Recent windows": one.recent, "Training windows": one.reference };
   for (const [name, value] of Object.entries(facts)) list.append(text("dt", name), text("dd", value ?? "–"));
   parts.push(list);
-  element.replaceChildren(...parts);
+  place.replaceChildren(...parts);
 }
 
 /** The value as a bar, the threshold as a line. */
@@ -48,8 +49,4 @@ function gauge({ statistic, value, threshold, drifted }) {
 
 function short(value) {
   return String(Number(value.toPrecision(3)));
-}
-
-function text(tag, said, kind = "") {
-  return Object.assign(document.createElement(tag), { textContent: said, className: kind });
 }

@@ -1,9 +1,12 @@
 // The page: what is held, and who is told when it changes.
 
+import { about } from "./about.js";
 import { All, spoken } from "./all.js";
-import { ink, painter, scale, shades, swatch } from "./colour.js";
+import { ink, painter, shades, swatch } from "./colour.js";
 import * as csv from "./csv.js";
 import * as drift from "./drift.js";
+import { element } from "./element.js";
+import * as legend from "./legend.js";
 import { Map2d } from "./map.js";
 import { nearest } from "./neighbours.js";
 import { plane } from "./pca.js";
@@ -75,25 +78,13 @@ async function change() {
   $("draw").disabled = true;
   info = await service.info($("model").value);
   clear();
-  about();
+  about($, info);
   const examples = await service.examples(info.model);
   $("set").replaceChildren(...examples.sets.map(({ name, shape }) => Object.assign(new Option(name, name), { title: shape })), new Option("the model's own windows", ""));
   $("set-says").textContent = examples.says;
   $("draw").disabled = false;
   say(`${info.model} is ready: drop a CSV, or draw windows.`);
   await measure();
-}
-
-function about() {
-  const rate = info.rate ? `${Number(info.rate.toPrecision(4))} Hz` : "rate unknown";
-  const { channels } = info;
-  $("facts").textContent = `${channels.length} ${channels.length === 1 ? "channel" : "channels"} · ${info.length} steps · ${rate} · ${info.features} features`;
-  const told = { Method: info.method?.name, Encoder: info.encoder?.name, Runtime: info.runtime, Channels: channels.length > 12 ? `${channels[0]} … ${channels.at(-1)}` : channels.join(", "), Classes: info.classes?.join(", ") };
-  $("about").replaceChildren(...Object.entries(told).filter(([, value]) => value).flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
-  $("card").textContent = info.card;
-  $("hop").value = info.length;
-  const names = channels.slice(0, 3).concat(channels.length > 3 ? ["…"] : []);
-  $("sample").textContent = [`id,timestamp,label,${names.join(",")}`, `a,0.0,walk,${names.map(() => "0.1").join(",")}`, `a,0.1,walk,${names.map((_, at) => (at ? "0.2" : "")).join(",")}`].join("\n");
 }
 
 async function measure() {
@@ -190,40 +181,10 @@ function render() {
   const off = (at) => hidden.size > 0 && paint.labels !== null && hidden.has(paint.of(at).label);
   const points = windows.map((one, at) => ({ x: held.plane.x[at], y: held.plane.y[at], name: spoken(one, at), ...paint.of(at) }));
   map.draw(points, off, held.plane.share.map((part, at) => `component ${at + 1}: ${(part * 100).toFixed(1)} % of the variance`));
-  legend();
+  legend.draw($("legend"), paint, hidden, render);
   all.draw(held, paint, chosen("view"));
   pages();
   again();
-}
-
-function legend() {
-  const parts = paint.labels
-    ? paint.labels.map((one) => {
-      const button = element("button", "");
-      button.type = "button";
-      button.setAttribute("aria-pressed", String(!hidden.has(one.label)));
-      button.append(swatch(one), one.label, element("small", one.count));
-      button.title = "Show or hide";
-      button.addEventListener("click", () => {
-        if (!hidden.delete(one.label)) hidden.add(one.label);
-        render();
-        [...$("legend").children].find((other) => other.textContent === button.textContent)?.focus();
-      });
-      return button;
-    })
-    : [element("small", paint.ends[0]), gradient(), element("small", paint.ends[1])];
-  $("legend").replaceChildren(...parts);
-}
-
-function gradient() {
-  const canvas = Object.assign(document.createElement("canvas"), { width: 176, height: 12, className: "scale" });
-  canvas.setAttribute("aria-hidden", "true");
-  const pen = canvas.getContext("2d");
-  const fill = pen.createLinearGradient(0, 0, canvas.width, 0);
-  scale().forEach((colour, at, every) => fill.addColorStop(at / (every.length - 1), colour));
-  pen.fillStyle = fill;
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  return canvas;
 }
 
 /** A window is looked at, or none. */
@@ -295,10 +256,6 @@ function pages() {
   $("shown").textContent = all.says;
   $("before").disabled = all.ends.before;
   $("after").disabled = all.ends.after;
-}
-
-function element(tag, text, kind = "") {
-  return Object.assign(document.createElement(tag), { textContent: text, className: kind });
 }
 
 $("files").addEventListener("change", () => { const list = [...$("files").files]; $("files").value = ""; if (list.length) trying(() => read(list)); });

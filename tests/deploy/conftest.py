@@ -104,3 +104,19 @@ def chromium() -> str:
     if not found or not (said or importlib.util.find_spec("playwright")):
         pytest.skip(f"needs Chromium and its driver: {install}")
     return found
+
+
+QUIET = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=QUIET.split())
+        yield browser
+        browser.close()

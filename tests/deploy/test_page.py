@@ -8,15 +8,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from page_numbers import by_hand
 from tsrep_deploy.running import running
 
 import tsrep
 
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 16}
-QUIET = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 MOST = 16
 """Windows of a request: less than the tests draw, so that the page must send them in parts."""
 
@@ -36,20 +33,10 @@ def address(
         yield address
 
 
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=chromium, args=QUIET.split())
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The page, loaded. After the test: nothing was said to be wrong in the console, and no other host was asked."""
-    page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme="light")
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme="light", reduced_motion="reduce")
     page.set_default_timeout(10_000)
     said, asked = [], set()
     page.on("console", lambda one: said.append(one.text) if one.type in ("error", "warning") else None)
@@ -113,14 +100,6 @@ def neighbours(page: Any) -> list[tuple[int, str, float]]:
     """(row, label, distance) as the table beside the series says."""
     rows = [line.locator("td").all_inner_texts() for line in page.locator("#neighbours tbody tr").all()]
     return [(int(one.split()[-1]) - 1, label, float(distance)) for one, label, distance in rows]
-
-
-def by_hand(embeddings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Principal components by SVD, signs as the page has them, and the shares of the variance."""
-    centred = embeddings.astype(np.float64) - embeddings.mean(axis=0, dtype=np.float64)
-    _, size, axes = np.linalg.svd(centred, full_matrices=False)
-    axes = axes[:2] * np.sign(axes[np.arange(2), np.abs(axes[:2]).argmax(axis=1)])[:, None]
-    return centred @ axes.T, size[:2] ** 2 / (size**2).sum()
 
 
 def test_a_csv_is_dropped_and_the_map_is_that_of_the_embeddings(page, motions, recordings):
@@ -270,80 +249,6 @@ def test_a_file_without_ids_is_one_series_and_several_files_are_several(page):
     page.fill("#hop", "50")
     page.keyboard.press("Tab")
     page.wait_for_function("() => document.querySelectorAll('.tile').length === 4")
-
-
-def test_windows_are_cut_as_the_package_cuts_them(page):
-    """Unordered rows, dates, quotes, semicolons, gaps, a short end; against `tsrep.windows`."""
-    rng = np.random.default_rng(3)
-    steps, hop, length = {"a": 250, "b, the second": 40, "c": 199}, 30, 60
-    lines, values = [], {}
-    for name, many in steps.items():
-        values[name] = rng.standard_normal((2, many)).round(3)
-        values[name][1, ::7] = np.nan
-        for step in range(many):
-            cells = [f'"{name}"', f"2024-01-01 00:{step // 60:02d}:{step % 60:02d}", "x" if step < 90 else "y"]
-            lines.append(";".join(cells + ["" if np.isnan(x) else str(x) for x in values[name][:, step]]))
-    order = np.argsort([line.split(";")[0] + str(rng.random()) for line in lines])
-    text = "\r\n".join(["id;timestamp;label;u;v", *(lines[i] for i in order)]) + "\r\n"
-    made = page.evaluate(
-        """async ([text, options]) => {
-            const [csv, windows] = await Promise.all([import("/page/csv.js"), import("/page/windows.js")]);
-            const {windows: made, notes} = windows.cut(csv.parse(text), options);
-            const plain = made.map((one) => ({...one, values: one.values.map((v) => [...v].map((x) => Number.isNaN(x) ? null : x))}));
-            return {made: plain, notes};
-        }""",
-        [text, {"wanted": ["u", "v"], "length": length, "hop": hop, "file": "f"}],
-    )
-    panel = tsrep.windows(tsrep.as_panel(list(values.values())), length, hop, keep_short=True)
-    kept = [row for row in range(len(panel)) if panel.start[row] == 0 or panel.lengths[row] * 2 >= length]
-    assert len(made["made"]) == len(kept) > 10
-    for one, row in zip(made["made"], kept, strict=True):
-        assert (one["series"], one["start"]) == (list(steps)[panel.recording[row]], panel.start[row])
-        np.testing.assert_allclose(np.array(one["values"], np.float32), panel.values[row, :, : one["steps"]])
-        assert one["time"] == pytest.approx(1704067200 + panel.start[row])
-        assert one["label"] == ("x" if panel.start[row] + one["steps"] / 2 <= 90 else "y")
-    assert bool(made["notes"]) == (len(kept) < len(panel))
-
-
-def test_more_windows_than_a_map_holds_are_refused_before_they_are_cut(page):
-    said = page.evaluate(
-        """async () => {
-            const {cut} = await import("/page/windows.js");
-            const table = {names: ["u"], columns: {u: new Array(400000).fill("1")}, rows: 400000};
-            const tried = (hop) => {
-                try {
-                    return cut(table, {wanted: ["u"], length: 64, hop, file: "f"}).windows.length;
-                } catch (error) {
-                    return error.message;
-                }
-            };
-            const first = tried(1);
-            return [first, tried(Number(/every (\\d+) steps/.exec(first)[1]))];
-        }"""
-    )
-    assert said[0].startswith("expected at most 5000 windows to draw, got 399937: take a window every 81 steps")
-    assert 4000 < said[1] <= 5000
-
-
-@pytest.mark.parametrize("shape", [(40, 16), (7, 30), (2, 3), (5, 1), (30, 200)])
-def test_the_plane_is_that_of_a_singular_value_decomposition(page, shape):
-    x = np.random.default_rng(0).standard_normal(shape).astype(np.float32) @ np.diag(0.8 ** np.arange(shape[1])).astype(
-        np.float32
-    )
-    told = page.evaluate(
-        """async ([flat, features]) => {
-            const {plane} = await import("/page/pca.js");
-            const {x, y, share} = plane(Float32Array.from(flat), features);
-            return [[...x], [...y], share];
-        }""",
-        [x.ravel().tolist(), shape[1]],
-    )
-    if shape[1] == 1:
-        assert told[2] == pytest.approx([1, 0]) and not any(told[1])
-        return
-    place, share = by_hand(x)
-    np.testing.assert_allclose(np.transpose(told[:2]), place, atol=1e-5)
-    np.testing.assert_allclose(told[2], share, atol=1e-8)
 
 
 def test_every_control_has_a_name_and_every_text_can_be_read(page):
