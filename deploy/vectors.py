@@ -28,6 +28,8 @@ TIDY = 64
 """Commits after which the small pieces of a table are joined."""
 OLD = timedelta(minutes=2)
 """Age from which what an earlier state of a table held alone is deleted: no query takes that long."""
+CACHE = 64 * 2**20
+"""Bytes of each of two caches; by default LanceDB takes gigabytes."""
 TRIES = 8
 """Of a change that another process was faster than."""
 
@@ -64,6 +66,8 @@ class Vectors:
 
         host = os.environ.get("LANCEDB_HOST") or None
         said: dict[str, Any] = {"host_override": host} if where.startswith("db://") and host else {}
+        if not where.startswith("db://"):  # a server has caches of its own
+            said["session"] = lancedb.Session(index_cache_size_bytes=CACHE, metadata_cache_size_bytes=CACHE)
         # Every look at a table finds what any other process has committed before it.
         self._database = lancedb.connect(where, read_consistency_interval=timedelta(0), **said)
         self._changes: dict[str, int] = {}

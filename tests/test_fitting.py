@@ -224,6 +224,7 @@ def test_a_finished_run_is_the_model_and_nothing_else(tmp_path: Path) -> None:
         "data.json",
         "history.jsonl",
         "plan.yaml",
+        "reference.safetensors",
         "results.jsonl",
         "weights.safetensors",
     ]

@@ -106,7 +106,9 @@ def _run_curl(address: str, folder: Path, of_search: bool) -> str:
 
 
 def test_the_curl_examples_of_the_readme_run(address, tmp_path):
-    assert _run_curl(address, tmp_path, of_search=False).count('"model":"small"') == 3
+    told = _run_curl(address, tmp_path, of_search=False)
+    assert told.count('"model":"small"') == 3 and '"statistic":"mmd"' in told
+    assert np.shape(json.loads((tmp_path / "forecasts.json").read_text())["forecasts"]) == (4, 3, 4)
     held = np.load(tmp_path / "embeddings.npy", allow_pickle=False)
     assert held["embedding"].shape == (4, 8) and held["scale"].shape == (4,)
     assert len(json.loads((tmp_path / "steps.json").read_text())["embeddings"][0][0]) == 100
