@@ -69,6 +69,8 @@ def test_the_head_of_an_exported_model_is_the_one_that_was_saved(model: tsrep.Mo
     light = tsrep.load_light(folder)
     assert isinstance(light, tsrep.Light)
     assert light.head is not None
+    assert light.reference is not None and model.reference is not None
+    np.testing.assert_array_equal(light.reference.embeddings, model.reference.embeddings)
     assert model.head is not None
     np.testing.assert_array_equal(light.head.weight, model.head.weight)
     (folder / "head.safetensors").unlink()

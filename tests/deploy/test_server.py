@@ -161,6 +161,8 @@ def test_it_is_alive_ready_and_measured(address, post):
     assert before['tsrep_rejected_total{reason="channels"}'] >= 1
     assert before['tsrep_rejected_total{reason="overflow"}'] == 0
     assert post(**as_npy(X)).status_code == 200
+    with urllib.request.urlopen(f"{address}/v1/drift") as answer:
+        recent = json.loads(answer.read())["models"]["small"]["recent"]
     after = metrics(address)
     assert after['tsrep_batch_windows_sum{model="small"}'] == before['tsrep_batch_windows_sum{model="small"}'] + len(X)
     assert after['tsrep_inference_seconds_sum{model="small"}'] > before['tsrep_inference_seconds_sum{model="small"}']
@@ -171,6 +173,7 @@ def test_it_is_alive_ready_and_measured(address, post):
     assert after['tsrep_request_seconds_count{model="small",route="/v1/embed"}'] >= 3
     assert (after["tsrep_requests_running"], after['tsrep_queue_windows{model="small"}']) == (0, 0)
     assert after['tsrep_queue_room{model="small"}'] == 4096
+    assert after['tsrep_drift_windows{model="small"}'] >= recent >= 0 and 'tsrep_drift{model="small"}' in after
 
 
 def test_unknown_paths_leave_no_trace_in_the_metrics(address):
