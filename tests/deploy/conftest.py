@@ -20,8 +20,7 @@ from tsrep_deploy.shelf import Shelf
 import tsrep
 
 sys.path.insert(0, str(Path(__file__).parent))  # for service_requests: tests are not packages
-
-ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 16}
+from service_requests import ENCODER
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,9 @@ import httpx
 import numpy as np
 from tsrep_deploy import wire
 
+ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 16}
+"""Of the model that is served."""
+
 
 def as_json(windows: Sequence[np.ndarray]) -> dict[str, Any]:
     """A request in JSON; NaN is null."""

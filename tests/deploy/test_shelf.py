@@ -7,8 +7,7 @@ import threading
 
 import numpy as np
 import pytest
-from conftest import ENCODER
-from service_requests import as_npy, embeddings_of
+from service_requests import ENCODER, as_npy, embeddings_of
 from tsrep_deploy.app import make_app
 from tsrep_deploy.settings import Settings
 from tsrep_deploy.shelf import Shelf, fetch, version
