@@ -150,7 +150,7 @@ def test_tables_hold_means_over_draws_and_the_test_against_the_host(bench: Modul
     out = tmp_path / "streams.csv"
     text = importlib.import_module("streams_report").pages(rows, bench.HOSTS, bench.BETAS, out)
     assert "| both, own linear, 5 % of labels | 0.555 ± 0.007 | 0.655 ± 0.007 |" in text
-    assert "| skeleton_imu beta 1 | both, own linear, 5 % of labels | 4 | +0.100 | 4 | 0 | 0.125 |" in text
+    assert "| skeleton_imu beta 1 | both, own linear, 5 % of labels | 2 | +0.100 | 2 | 0 | 0.500 |" in text
     assert (tmp_path / "streams_table.md").read_text() == text
     assert {path.name for path in tmp_path.glob("*.png")} == {"streams_beta.png"}
 
