@@ -13,4 +13,5 @@ settings.py  every limit, its flag and its environment twin; refusal.py: every w
 meters.py    what is counted, for Prometheus
 load.py      measures a running service: pressing.py (the client), fuzz.py and damage.py (bad input), plain.py (the reference)
 launch.py    starts the server in this process; running.py: runs one beside this process; signals.py: SIGHUP
+bento.py     a bento of code and models; Containerfile, compose.yaml, kubernetes/, monitoring/: where else it may run
 """

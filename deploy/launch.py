@@ -79,9 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser("tsrep_deploy", description="Serve tsrep models over HTTP.")
     parser.add_argument(
         "--model",
-        required=True,
         action="append",
-        help="[name=]folder of a model, or [name=]models:/name@alias; may be repeated",
+        help=f"[name=]folder of a model, or [name=]models:/name@alias; may be repeated ({variable('model')}, parted by commas)",
     )
     parser.add_argument("--host", default=HOST, help="address to listen on (%(default)s)")
     parser.add_argument("--port", default=PORT, type=int, help="port to listen on (%(default)s)")
@@ -91,6 +90,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.add_argument(flag(field.name), help=f"{texts()[field.name]} ({variable(field.name)}, {default})")
     said = vars(parser.parse_args(arguments))
     given: dict[str, Any] = {key: value for key, value in said.items() if value is not None}
+    if "model" not in given:
+        given["model"] = [one for one in os.environ.get(variable("model"), "").split(",") if one]
+        if not given["model"]:
+            parser.error(f"expected a model to serve: --model runs/first, or {variable('model')}=runs/first")
     try:
         serve(**given)
     except InputError as error:

@@ -1,6 +1,7 @@
 """The real server under what should not happen: damaged bodies, requests made up from its document, a worker that is killed."""
 
 import os
+import re
 import shutil
 import signal
 import time
@@ -15,6 +16,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS
 from service_requests import as_npy, embeddings_of
+from test_deployment import expressions
 from tsrep_deploy.fuzz import fuzz, worker_of
 from tsrep_deploy.running import running
 
@@ -61,6 +63,19 @@ def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
         one()
         asked.append(operation.path)
     assert {"/v1/embed", "/v1/steps", "/v1/classify", "/v1/similarity", "/v1/info", "/metrics"} <= set(asked)
+
+
+def test_the_dashboard_the_alerts_and_the_autoscaler_ask_for_metrics_that_exist(address):
+    found = set()
+    for line in httpx.get(f"{address}/metrics").text.splitlines():
+        if line and not line.startswith("#"):
+            found.add(re.split(r"[{ ]", line, maxsplit=1)[0])
+    asked = {name for _, expression in expressions() for name in re.findall(r"\b(?:tsrep|bentoml)_\w+", expression)}
+    assert asked <= found
+    assert {"tsrep_queue_windows", "tsrep_queue_seconds_bucket", "tsrep_rejected_total"} <= asked
+    families = {re.sub(r"_(bucket|sum|count|total|created)$", "", name) for name in found if name.startswith("tsrep_")}
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    assert {family for family in families if f"`{family}" not in readme} == set()
 
 
 def test_the_supervisor_hands_a_hang_up_on_and_no_worker_outlives_it(folder, model, tmp_path):
