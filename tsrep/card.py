@@ -8,8 +8,14 @@ from typing import Any
 
 from tsrep import plan as plans
 from tsrep import registry
-from tsrep.data.scaling import WAYS, way_of
-from tsrep.plan import Plan
+from tsrep.plan import Plan, Scaling
+
+SCALED: Mapping[Scaling, str] = {
+    "each": "every channel to mean 0 and deviation 1 of the training part",
+    "one": "all channels divided by one number, the root mean square of the training part",
+    "torso": "every frame about the hips, in lengths of the torso that the window shows first",
+    "none": "none, values as they come",
+}
 
 
 def write(
@@ -76,10 +82,10 @@ def _channels(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _scaling(plan: Plan, data: Mapping[str, Any]) -> str:
-    ways = {name: way_of(plan.data.scaling, name) for name in data.get("streams") or (None,)}
+    ways = {name: plan.data.scaling_of(name) for name in data.get("streams") or (None,)}
     if len(set(ways.values())) == 1:
-        return WAYS[next(iter(ways.values()))]
-    return "; ".join(f"`{name}` {WAYS[way]}" for name, way in ways.items())
+        return SCALED[next(iter(ways.values()))]
+    return "; ".join(f"`{name}` {SCALED[way]}" for name, way in ways.items())
 
 
 def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:

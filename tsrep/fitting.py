@@ -20,7 +20,7 @@ from tsrep.data.columns import apart, columns, inputs
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel, as_streams
-from tsrep.data.scaling import Scaler, way_of
+from tsrep.data.scaling import Scaler
 from tsrep.data.splits import by_rows, by_subject
 from tsrep.data.streams import Streams
 from tsrep.data.windows import windows
@@ -187,7 +187,7 @@ def prepare(panel: Panel | Streams, plan: Plan, licence: str | None = None) -> P
         )
     train, held = held_out(numbered(cut), plan.training.validation, plan.seed)
     _enough(len(train), None if held is None else len(held))
-    scaler = Scaler.fit(train, way_of(plan.data.scaling, None))
+    scaler = Scaler.fit(train, plan.data.scaling_of(None))
     kept, alone = train.channels, plan.data.independent
     series = _series(train, scaler, alone)
     return Prepared(

@@ -17,7 +17,7 @@ from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel, as_streams
-from tsrep.data.scaling import Scaler, way_of
+from tsrep.data.scaling import Scaler
 from tsrep.encoders.streams import Each, width
 from tsrep.errors import InputError, nearest
 from tsrep.method import DataShape, StreamShape
@@ -125,7 +125,7 @@ class Model:
         if stream not in self.streams:
             raise InputError(f"no stream '{stream}' in this model; {nearest(stream, list(self.streams))}")
         known, encoders = self.streams[stream], self.plan.encoders
-        scaling = way_of(self.plan.data.scaling, stream)
+        scaling = self.plan.data.scaling_of(stream)
         data = replace(self.plan.data, stream=stream, streams=None, align="time", steps=None, scaling=scaling)
         own = encoders.get(stream, self.plan.encoder) if isinstance(encoders, dict) else self.plan.encoder
         encoder = part_of(self.encoder, stream)

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt
 
 from tsrep import registry
-from tsrep.data.scaling import Way
 from tsrep.learning import Training
+
+Scaling = Literal["each", "one", "torso", "none"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,11 @@ class DataPlan:
     independent: bool = False
     window: Annotated[int, Gt(1)] | None = None
     hop: Annotated[int, Gt(0)] | None = None
-    scaling: Way | dict[str, Way] = "each"
+    scaling: Scaling | dict[str, Scaling] = "each"
+
+    def scaling_of(self, stream: str | None) -> Scaling:
+        """How a stream is scaled; None: the only one."""
+        return self.scaling.get(stream or "", "each") if isinstance(self.scaling, Mapping) else self.scaling
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tsrep.data.columns import columns
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.layout import span
 from tsrep.data.panel import Panel
-from tsrep.data.scaling import Scaler, way_of
+from tsrep.data.scaling import Scaler
 from tsrep.data.streams import Streams
 from tsrep.errors import InputError, nearest
 from tsrep.method import DataShape, StreamShape
@@ -126,7 +126,7 @@ def parts(train: Streams, plan: Plan) -> dict[str, Stream]:
             channels=panel.channels,
             rate=panel.rate,
             length=panel.length,
-            scaler=Scaler.fit(panel, way_of(plan.data.scaling, name)),
+            scaler=Scaler.fit(panel, plan.data.scaling_of(name)),
             check=np.ascontiguousarray(panel.values[kept]),
         )
         for name, panel in train.items()

@@ -4,15 +4,18 @@ import json
 import subprocess
 import sys
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
+from tsrep.card import SCALED
 from tsrep.data import Panel, Scaler, fingerprint
 from tsrep.data.columns import CALENDAR
 from tsrep.data.scaling import Way
 from tsrep.data.skeleton import to_torso
 from tsrep.errors import InputError
+from tsrep.plan import Scaling
 
 
 @pytest.fixture
@@ -118,6 +121,10 @@ def test_means_and_scales_lead_back_to_the_data(panel: Panel, way: Way) -> None:
     scaler = Scaler.fit(panel, way)
     back = scaler.transform(panel.values) * np.array(scaler.scale)[:, None] + np.array(scaler.mean)[:, None]
     np.testing.assert_allclose(back, panel.values, rtol=1e-6, atol=1e-6)
+
+
+def test_a_plan_may_ask_for_every_way_of_scaling() -> None:
+    assert get_args(Scaling) == get_args(Way) and set(SCALED) == set(get_args(Way))
 
 
 def test_one_scale_is_the_root_mean_square_of_all_that_was_observed() -> None:

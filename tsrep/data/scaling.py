@@ -15,20 +15,8 @@ from tsrep.data.skeleton import Torso
 from tsrep.errors import InputError
 
 Way = Literal["each", "one", "torso", "none"]
-
-WAYS: Mapping[Way, str] = {
-    "each": "every channel to mean 0 and deviation 1 of the training part",
-    "one": "all channels divided by one number, the root mean square of the training part",
-    "torso": "every frame about the hips, in lengths of the torso that the window shows first",
-    "none": "none, values as they come",
-}
-"""How a stream is scaled, and what a card says of it. Only `each` gives every channel a unit of its own, by which what hardly moves is
-made as large as what moves most: directions are lost, and a rotation of a scaled skeleton is none of a body."""
-
-
-def way_of(scaling: Way | Mapping[str, Way], stream: str | None) -> Way:
-    """How a stream is scaled by a plan, which says it in one word or stream by stream; of a stream it does not name, `each`."""
-    return scaling.get(stream or "", "each") if isinstance(scaling, Mapping) else scaling
+"""How a stream is scaled. Only `each` gives every channel a unit of its own, by which what hardly moves is made as large as what moves
+most: directions are lost, and a rotation of a scaled skeleton is none of a body."""
 
 
 @dataclass(frozen=True)
