@@ -70,11 +70,11 @@ ROOMS = {
     "progress": {"observers"},
     "terminal": set(),
     "embedding_table": {"data.panel", "errors"},
-    "plan": {"registry", "learning", "data.scaling"},
+    "plan": {"registry", "learning"},
     "checked": {"errors"},
     "planning": {"plan", "checked", "registry", "errors", "learning"},
     "plan_telling": {"plan", "checked", "registry", "learning"},
-    "card": {"plan", "registry", "data.scaling"},
+    "card": {"plan", "registry"},
     "run_folder": {"plan", "planning", "checkpoint", "errors"},
     "streaming": {"data", "errors"},
 }
