@@ -75,7 +75,7 @@ def test_every_method_trains_every_encoder_on_ragged_data_with_gaps(method: str,
     still = [name for name, p in begun.named_parameters() if p.requires_grad and torch.equal(p, before[name])]
     assert not still, "parameters that nothing moves"
     embedding = kept(prepared.train)
-    assert embedding.pooled.shape == (N, 12)
+    assert embedding.pooled.shape == (N, 28 if encoder == "wide" else 12)
     assert embedding.pooled.std(0).min() > 0
 
 
