@@ -74,7 +74,7 @@ ROOMS = {
     "checked": {"errors"},
     "planning": {"plan", "checked", "registry", "errors", "learning"},
     "plan_telling": {"plan", "checked", "registry", "learning"},
-    "card": {"plan", "registry"},
+    "card": {"plan", "registry", "runtime"},
     "run_folder": {"plan", "planning", "checkpoint", "errors"},
     "streaming": {"data", "errors"},
 }
@@ -92,6 +92,7 @@ TOP = {
     "drift",
     "suspects",
     "exporting",
+    "half",
     "light",
     "fitting",
     "stream_fitting",

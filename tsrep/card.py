@@ -9,6 +9,7 @@ from typing import Any
 from tsrep import plan as plans
 from tsrep import registry
 from tsrep.plan import Plan, Scaling
+from tsrep.runtime import BF16
 
 SCALED: Mapping[Scaling, str] = {
     "each": "every channel to mean 0 and deviation 1 of the training part",
@@ -103,9 +104,11 @@ def _training(plan: Plan, history: Sequence[Mapping[str, float]]) -> str:
 
 def _runtime(export: Mapping[str, Any]) -> str:
     """What was measured when the model was exported."""
+    how = "Computed by torch" if export["precision"] == BF16 else "Exported for ONNX Runtime"
+    over = "the validation part" if "gate" in export else "several lengths and patterns of missing values"
     text = (
-        f"Exported for ONNX Runtime, {export['precision']}, windows of up to {export['length']} steps; torch computes longer ones. "
-        f"Largest difference from torch {export['difference']:.1g}, over several lengths and patterns of missing values."
+        f"{how}, {export['precision']}, windows of up to {export['length']} steps; torch computes longer ones in float32. "
+        f"Largest difference from torch {export['difference']:.1g}, over {over}."
     )
     gate = export.get("gate")
     if not gate:

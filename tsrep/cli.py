@@ -264,12 +264,16 @@ def export(
     model: Annotated[str, typer.Argument(help="Folder of a model; the export is put into it.")],
     precision: Annotated[
         str,
-        typer.Option(help="float32, exact; or int8, if it keeps neighbours and probe accuracy on the validation part."),
+        typer.Option(
+            help="float32, exact; or int8 or bf16, if it keeps neighbours and probe accuracy on the validation part."
+        ),
     ] = "float32",
-    data: Annotated[str | None, typer.Option(help="What int8 is measured on; the data of the plan by default.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What int8 and bf16 are measured on; the data of the plan by default.")
+    ] = None,
     length: Annotated[int | None, typer.Option(help="Longest window it takes; that of training by default.")] = None,
 ) -> None:
-    """Put the encoder into the model's folder for ONNX Runtime too, which is faster and does without torch."""
+    """Put the encoder into the model's folder for ONNX Runtime too, which is faster and does without torch; bf16 stays with torch."""
     from tsrep.exporting import export as exported
     from tsrep.loading import load
 

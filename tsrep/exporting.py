@@ -15,16 +15,17 @@ from tsrep.errors import InputError
 from tsrep.evaluation.probes import probe_named
 from tsrep.evaluation.retrieve import nearest
 from tsrep.fitting import held_out, source, windowed
+from tsrep.half import Half
 from tsrep.model import Model
 from tsrep.plugins import plugin
 from tsrep.readouts import PARTS, READOUTS
-from tsrep.runtime import Bound, Runtime
+from tsrep.runtime import BF16, Bound, Runtime
 from tsrep.series import Series
 
 TOLERANCE = 1e-5
 """Largest difference |a − b| / (1 + |b|) of an exact export."""
 
-PRECISIONS = ("float32", "int8")
+PRECISIONS = ("float32", "int8", BF16)
 
 NEIGHBOURS = 5
 AGREEMENT = 0.9
@@ -40,11 +41,13 @@ CALIBRATION = 256
 def export(model: Model, *, precision: str = "float32", data: Any = None, length: int | None = None) -> Model:
     """The model with its encoder exported for ONNX Runtime; `save` puts the export into the folder, and `load` takes it from there.
 
-    precision: float32, which is exact; or int8, static and by output channel, at most what the gate lets pass.
-    data:      what the gate measures on, as `tsrep.fit` takes it; None: the data that the plan names. Only for int8.
+    precision: float32, which is exact; or what the gate lets pass: int8, static and by output channel, or bf16, which torch computes,
+               of any encoder and without a file: faster than float32 on many windows at a time, where the processor multiplies it.
+    data:      what the gate measures on, as `tsrep.fit` takes it; None: the data that the plan names. Not for float32.
     length:    steps of the longest window that the export takes; None: of a training window. Longer ones are embedded by torch.
     Raises InputError where float32 differs from torch by more than 1e-5 over several lengths and patterns of missing values; where
-    int8 loses neighbours or probe accuracy on the validation part; for encoders other than dilated and causal; without `tsrep[onnx]`.
+    int8 or bf16 lose neighbours or probe accuracy on the validation part; but for bf16, for encoders other than dilated and causal and
+    without `tsrep[onnx]`.
     """
     if precision not in PRECISIONS:
         raise InputError(f"expected precision to be one of {', '.join(PRECISIONS)}, got '{precision}'")
@@ -57,6 +60,10 @@ def export(model: Model, *, precision: str = "float32", data: Any = None, length
             "model.of(stream) makes a model of its own"
         )
     native = replace(model, exported=None)
+    if precision == BF16:
+        half, (train, held, labels) = Half(native, longest), _parts(native, data)
+        about = {"precision": precision, "length": longest}
+        return replace(model, exported=Bound(half, model.encoder, about | _gate(native, half, train, held, labels)))
     content: bytes = plugin("exporters", "onnx")(model.encoder, longest)
     exact = _ready(content)
     difference = differs(native, exact)

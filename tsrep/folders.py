@@ -98,6 +98,14 @@ def stands(folder: Path) -> dict[str, Any]:
         return {}
 
 
+def asked(wanted: str | None) -> str | None:
+    """The runtime that is asked for, here or by TSREP_RUNTIME; None: what there is."""
+    wanted = wanted or os.environ.get(VARIABLE) or None
+    if wanted is not None and wanted not in RUNTIMES:
+        raise InputError(f"expected runtime to be one of {', '.join(RUNTIMES)}, got '{wanted}'")
+    return wanted
+
+
 def exported(
     folder: Path, report: Mapping[str, Any] | None, wanted: str | None = None, threads: int | None = None
 ) -> runtime.Runtime | None:
@@ -105,9 +113,7 @@ def exported(
 
     report: what data.json says of the export, None where there is none. wanted: as in `tsrep.load`.
     """
-    wanted = wanted or os.environ.get(VARIABLE) or None
-    if wanted is not None and wanted not in RUNTIMES:
-        raise InputError(f"expected runtime to be one of {', '.join(RUNTIMES)}, got '{wanted}'")
+    wanted = asked(wanted)
     path, hash_ = folder / runtime.NAME, None if report is None else report.get("sha256")
     if wanted == runtime.TORCH:
         return None

@@ -16,10 +16,11 @@ from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
 from tsrep.folders import FILES, FORMAT, VIEW
+from tsrep.half import Half
 from tsrep.method import DataShape
 from tsrep.model import Described, Model, encoder_for, shape_of
 from tsrep.plan import Plan
-from tsrep.runtime import Bound
+from tsrep.runtime import BF16, Bound
 from tsrep.streaming import Stream
 
 
@@ -93,7 +94,10 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
         raise InputError(
             f"expected the weights that were saved with the model in {path}, got others: they were changed or damaged"
         )
-    fast = folders.exported(folder, held.get("export"), runtime)
+    report = held.get("export")
+    fast = folders.exported(folder, report, runtime)
+    if fast is None and report is not None and report["precision"] == BF16 and folders.asked(runtime) is None:
+        fast = Half(model, int(report["length"]))
     if fast is None:
         return model
     model = replace(model, exported=Bound(fast, encoder, held["export"]))

@@ -18,6 +18,9 @@ CHUNK = 32
 
 TORCH = "torch"
 
+BF16 = "bf16"
+"""A precision that torch computes, without a file of its own."""
+
 NAME = "model.onnx"
 """Of the file in a model's folder that holds its export."""
 
@@ -29,10 +32,10 @@ class Runtime(Protocol):
     """An exported encoder.
 
     name:      of the package that computes, with its version and its precision where that is not float32.
-    precision: float32, or int8.
+    precision: float32, int8 or bf16.
     length:    steps of the longest window it takes.
     features:  width of an embedding.
-    content:   the file itself.
+    content:   the file itself; empty where there is none.
     """
 
     name: str

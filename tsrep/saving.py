@@ -39,7 +39,11 @@ def put(model: Model, folder: Path) -> Path:
         for name in [p.name for p in Path(beside).iterdir()]:
             (Path(beside) / name).replace(folder / name)
     parts: dict[str, Any] = {folders.VIEW: model.view, suspects.NAME: model.suspects, heads.NAME: model.head}
-    parts |= {drift.NAME: model.reference, forecast_heads.NAME: model.forecaster, runtime.NAME: export}
+    parts |= {
+        drift.NAME: model.reference,
+        forecast_heads.NAME: model.forecaster,
+        runtime.NAME: export and export["sha256"],
+    }
     for name, part in parts.items():
         if part is None:  # of a model that stood here before
             (folder / name).unlink(missing_ok=True)
@@ -71,8 +75,10 @@ def _write(model: Model, folder: Path, stands: Mapping[str, Any]) -> Mapping[str
     described["reference"] = None if model.reference is None else folders.sha256(folder / drift.NAME)
     export = stands.get("export") if stands.get("weights") == described["weights"] else None
     if model.exported is not None and model.exported.holds(model.encoder):
-        (folder / runtime.NAME).write_bytes(model.exported.runtime.content)
-        export = {**model.exported.report, "sha256": folders.sha256(folder / runtime.NAME)}
+        content = model.exported.runtime.content
+        if content:
+            (folder / runtime.NAME).write_bytes(content)
+        export = {**model.exported.report, "sha256": folders.sha256(folder / runtime.NAME) if content else None}
     described["export"] = export
     tensors = {"inputs": torch.from_numpy(model.check)}
     if model.streams:

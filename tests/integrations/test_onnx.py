@@ -269,7 +269,7 @@ def test_the_command_puts_the_export_into_the_folder(model: tsrep.Model, tmp_pat
 def test_other_encoders_and_precisions_are_refused(model: tsrep.Model) -> None:
     with pytest.raises(tsrep.InputError, match="dilated or causal"):
         tsrep.export(replace(model, encoder=torch.nn.Linear(3, 4)))
-    with pytest.raises(tsrep.InputError, match="float32, int8"):
+    with pytest.raises(tsrep.InputError, match="float32, int8, bf16"):
         tsrep.export(model, precision="int4")
     with pytest.raises(tsrep.InputError, match="give data"):
         tsrep.export(model, precision="int8")
