@@ -29,7 +29,9 @@ CHANNELS, LENGTH = 9, 128
 CALLS = {1: 30, 64: 3}
 """windows in a call -> calls in a round."""
 REFERENCE = "torch, every tap"
-KINDS = (REFERENCE, "torch", "torch, bfloat16", "embed, torch", "embed, onnxruntime", "embed, onnxruntime int8")
+EXPORTS = {"embed, torch bf16": "bf16", "embed, onnxruntime": "float32", "embed, onnxruntime int8": "int8"}
+"""kind -> the precision of its export."""
+KINDS = (REFERENCE, "torch", "embed, torch", *EXPORTS)
 TARGETS = {1: 4.0, 64: 1.8}
 
 
@@ -70,8 +72,8 @@ def saved(folder: Path) -> list[str]:
     panel = tsrep.as_panel(values, label=label)
     model = tsrep.fit(panel, training={"steps": 20, "batch_size": 8})
     model.save(folder / "torch")
-    kinds = list(KINDS[:4])
-    for kind, precision in (("embed, onnxruntime", "float32"), ("embed, onnxruntime int8", "int8")):
+    kinds = [kind for kind in KINDS if kind not in EXPORTS]
+    for kind, precision in EXPORTS.items():
         try:
             tsrep.export(model, precision=precision, data=panel).save(folder / kind)
             kinds.append(kind)
@@ -135,17 +137,18 @@ def embedding(kind: str, folder: Path) -> Callable[[np.ndarray], Callable[[], ob
         light = tsrep.load_light(folder / kind)
         assert light.runtime.startswith("onnxruntime"), light.runtime
         return lambda values: lambda: light.embed(values, batch_size=64)
+    if kind in EXPORTS:
+        half = tsrep.load(folder / kind)
+        return lambda values: lambda: half.embed(values, batch_size=64)
     model = tsrep.load(folder / "torch", runtime="torch")
     if kind.startswith("embed"):
         return lambda values: lambda: model.embed(values)
     import torch
 
     encoder = every_tap(model.encoder) if kind == REFERENCE else model.encoder
-    kept = torch.bfloat16 if "bfloat16" in kind else torch.float32
-    encoder = encoder.to(kept)
 
     def prepared(values: np.ndarray) -> Callable[[], object]:
-        series = tsrep.Series.of(torch.from_numpy(model.scaler.transform(values))).cast(kept)
+        series = tsrep.Series.of(torch.from_numpy(model.scaler.transform(values)))
 
         def work() -> object:
             with torch.inference_mode():
