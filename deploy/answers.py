@@ -26,6 +26,9 @@ T = TypeVar("T")
 ASIDE = 2**16
 """Bytes beyond which a body is read or written in a thread, beside the event loop."""
 
+COUNTED = "counted"
+"""The query by which a client says that its windows are none of those whose drift is watched, as the page does."""
+
 _readers = ThreadPoolExecutor(2, thread_name_prefix="tsrep-wire")
 
 
@@ -38,12 +41,12 @@ class Asked:
 
 
 async def embed(request: Request, engine: Engine) -> Response:
-    """Windows in, an embedding of each out. Query: pool, dtype, dimensions."""
-    pool = _pool(request.query_params.get("pool"))
+    """Windows in, an embedding of each out. Query: pool, dtype, dimensions, counted."""
+    pool, counted = _pool(request.query_params.get("pool")), _counted(request)
     dtype = dtype_of(request.query_params.get("dtype"))
     dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(pool))
-    asked = await _read(request, engine, ("pool", "dtype", "dimensions"))
-    made = await engine.embed(asked.blocks, pool)
+    asked = await _read(request, engine, ("pool", "dtype", "dimensions", COUNTED))
+    made = await engine.embed(asked.blocks, pool, counted)
     return await _written(asked.accept, wire.Answer(sent(made, dtype, dimensions), pool, engine.name))
 
 
@@ -57,13 +60,13 @@ async def steps(request: Request, engine: Engine) -> Response:
 
 
 async def similarity(request: Request, engine: Engine) -> Response:
-    """Two windows in, how near their embeddings are out: cosine similarity and Euclidean distance. Query: pool."""
-    pool = _pool(request.query_params.get("pool"))
-    asked = await _read(request, engine, ("pool",), only=wire.JSON)
+    """Two windows in, how near their embeddings are out: cosine similarity and Euclidean distance. Query: pool, counted."""
+    pool, counted = _pool(request.query_params.get("pool")), _counted(request)
+    asked = await _read(request, engine, ("pool", COUNTED), only=wire.JSON)
     count = sum(len(block.rows) for block in asked.blocks)
     if count != 2:
         raise Refused("two_windows", f"expected two windows to compare, got {count}", 2, count)
-    one, other = np.asarray(await engine.embed(asked.blocks, pool), np.float64)
+    one, other = np.asarray(await engine.embed(asked.blocks, pool, counted), np.float64)
     size = float(np.linalg.norm(one) * np.linalg.norm(other))
     told = {
         "model": engine.name,
@@ -82,8 +85,9 @@ async def classify(request: Request, engine: Engine) -> Response:
             f"expected a model that carries a classification head, '{engine.name}' carries none; see tsrep.fit_head"
         )
         raise Refused("head", message)
-    asked = await _read(request, engine, ())
-    said = head(np.asarray(await engine.embed(asked.blocks, head.pool)))
+    counted = _counted(request)
+    asked = await _read(request, engine, (COUNTED,))
+    said = head(np.asarray(await engine.embed(asked.blocks, head.pool, counted)))
     classes = wire.Classes(head.classes, said.astype(np.float32), engine.name)
     content = await aside(said.size * 16, lambda: wire.write_classes(asked.accept, classes))
     return Response(content, media_type=asked.accept)
@@ -97,8 +101,9 @@ async def forecast(request: Request, engine: Engine) -> Response:
             f"expected a model that carries a forecasting head, '{engine.name}' carries none; see tsrep.fit_forecaster"
         )
         raise Refused("head", message)
-    asked = await _read(request, engine, ())
-    made = np.asarray(await engine.embed(asked.blocks, head.pool))
+    counted = _counted(request)
+    asked = await _read(request, engine, (COUNTED,))
+    made = np.asarray(await engine.embed(asked.blocks, head.pool, counted))
     last = np.concatenate([head.last(block.values) for block in asked.blocks])
     order = np.argsort(np.concatenate([block.rows for block in asked.blocks]))
     with np.errstate(over="ignore"):
@@ -196,6 +201,13 @@ def _pool(asked: str | None) -> str | None:
         known,
         str(asked)[:50],
     )
+
+
+def _counted(request: Request) -> bool:
+    said = request.query_params.get(COUNTED, "yes")
+    if said not in ("yes", "no"):
+        raise Refused("query", f"expected {COUNTED} to be yes or no, got '{said[:50]}'", ["yes", "no"], said[:50])
+    return said == "yes"
 
 
 def _too_large(most: int, got: int) -> Refused:

@@ -47,10 +47,13 @@ class Engine:
         self.recent = Recent(0 if model.reference is None else settings.drift_windows, model.features)
         self.batcher = Batcher(model.embed, batch=settings.batch, queue=settings.queue, start=self._start, model=name)
 
-    async def embed(self, blocks: list[Block], pool: str | None) -> np.ndarray | list[np.ndarray]:
+    async def embed(
+        self, blocks: list[Block], pool: str | None, counted: bool = False
+    ) -> np.ndarray | list[np.ndarray]:
         """What `model.embed` gives for the windows: (n, feature), or for steps (feature, time) of each as long as the window.
 
-        blocks: such as `windows.checked` lets through.
+        blocks:  such as `windows.checked` lets through.
+        counted: whether drift is measured by them, where they are embedded with the default pool.
         """
         n = sum(len(block.rows) for block in blocks)
         if pool == STEPS:
@@ -62,7 +65,7 @@ class Engine:
         for block, embeddings in zip(blocks, found, strict=True):
             _finite(block, embeddings, pool)
         made = _ordered(blocks, found, pool)
-        if isinstance(made, np.ndarray) and pool is None:
+        if counted and pool is None and isinstance(made, np.ndarray):
             self.recent.put(made)
         return made
 

@@ -117,12 +117,14 @@ def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
         },
     }
     return {
-        "embed post": post("An embedding of each window", ("pool", "dtype", "dimensions"), "Embeddings"),
+        "embed post": post("An embedding of each window", ("pool", "dtype", "dimensions", "counted"), "Embeddings"),
         "steps post": post("An embedding of every time step of each window", ("dtype_of_steps", "dimensions"), "Steps"),
-        "similarity post": post("How near the embeddings of two windows are", ("pool",), "Similarity", forms=False),
-        "classify post": post("The class of each window, of a model that carries a head", (), "Classes"),
+        "similarity post": post(
+            "How near the embeddings of two windows are", ("pool", "counted"), "Similarity", forms=False
+        ),
+        "classify post": post("The class of each window, of a model that carries a head", ("counted",), "Classes"),
         "forecast post": post(
-            "The steps after each window, of a model that carries a forecasting head", (), "Forecasts"
+            "The steps after each window, of a model that carries a forecasting head", ("counted",), "Forecasts"
         ),
         "info get": info,
     }
@@ -214,6 +216,7 @@ def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
             "dimensions", {"type": "integer", "minimum": 1, "maximum": engine.width("rich")},
             "Only the first so many numbers of each embedding. None was trained to be more important: measure what is lost.",
         ),
+        "counted": query("counted", {"enum": ["yes", "no"]}, "Whether /v1/drift is measured by these windows; by default they are."),
     }  # fmt: skip
 
 

@@ -55,6 +55,39 @@ def test_the_same_is_no_drift_and_what_is_shifted_is(service, model, monkeypatch
     assert value == pytest.approx(other["value"]) and meters.DRIFT_WINDOWS.labels(model="small")._value.get() == 200
 
 
+def test_what_a_model_is_asked_for_counts_and_what_is_kept_or_only_looked_at_does_not(service, model, tmp_path):
+    """The page says counted=no of itself; windows of a collection need not be such as come from day to day."""
+    running, X = service(collections=str(tmp_path / "kept")), windows(8)
+    heads = tsrep.fit_forecaster(model, windows(24), 4, window=16, pool=None)
+    heads = tsrep.fit_head(heads, windows(24), np.arange(24) % 3)
+    engine = Engine(heads, running.settings, "small", "0")
+    running.shelf.put("small", engine)
+    recent = engine.recent
+
+    def counted(url, X=X):
+        before = recent.seen
+        answer = running.post(url=url, **as_json(X))
+        assert answer.status_code == 200, answer.text
+        return recent.seen - before
+
+    assert (counted("/v1/embed"), counted("/v1/embed?counted=yes"), counted("/v1/models/small/embed")) == (8, 8, 8)
+    assert (counted("/v1/similarity", X[:2]), counted("/v1/forecast"), counted("/v1/classify")) == (2, 8, 8)
+    for url, some in (("embed", X), ("similarity", X[:2]), ("forecast", X), ("classify", X)):
+        assert counted(f"/v1/{url}?counted=no", some) == 0
+    refused = running.post(url="/v1/embed?counted=maybe", **as_json(X)).json()["error"]
+    assert (refused["reason"], refused["expected"]) == ("query", ["yes", "no"])
+
+    before, held = recent.seen, as_json(X)["json"]
+    for verb, url, body in (
+        ("PUT", "walks", {}),
+        ("POST", "walks/windows", held | {"ids": list("abcdefgh")}),
+        ("POST", "walks/query", held),
+    ):
+        done = running.within(lambda client, v=verb, u=url, b=body: client.request(v, f"/v1/collections/{u}", json=b))
+        assert done.status_code in (200, 201), done.text
+    assert recent.seen == before
+
+
 def test_it_is_compared_when_asked_and_not_again_until_it_is_old(service, model, monkeypatch):
     asked = []
     monkeypatch.setattr(
