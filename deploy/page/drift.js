@@ -4,12 +4,13 @@ import { ink } from "./colour.js";
 import { element as text } from "./element.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const NAMES = { mmd: "MMD²" };
 
-/** told: what GET /v1/drift answers, null where the service has no drift. */
+/** told: what GET /v1/drift answers. */
 export function draw(place, told, model) {
-  const one = told?.models?.[model];
+  const one = told.models[model];
   if (!one) {
-    place.replaceChildren(text("p", told ? `The service says nothing of the drift of ${model}.` : "This service has no drift.", "muted"));
+    place.replaceChildren(text("p", `The service says nothing of the drift of ${model}.`, "muted"));
     return;
   }
   const parts = [];
@@ -19,7 +20,7 @@ export function draw(place, told, model) {
   if (Number.isFinite(one.value) && Number.isFinite(one.threshold) && one.value !== null && one.threshold !== null) parts.push(gauge(one));
   parts.push(text("p", one.says ?? "", "muted"));
   const list = document.createElement("dl");
-  const facts = { Statistic: one.statistic, "Recent windows": one.recent, "Training windows": one.reference };
+  const facts = { Statistic: NAMES[one.statistic] ?? one.statistic, "Recent windows": one.recent, "Training windows": one.reference };
   for (const [name, value] of Object.entries(facts)) list.append(text("dt", name), text("dd", value ?? "–"));
   parts.push(list);
   place.replaceChildren(...parts);
@@ -32,7 +33,8 @@ function gauge({ statistic, value, threshold, drifted }) {
   picture.setAttribute("viewBox", "0 0 200 24");
   picture.setAttribute("preserveAspectRatio", "none");
   picture.setAttribute("role", "img");
-  picture.setAttribute("aria-label", `${statistic} ${short(value)}, threshold ${short(threshold)}`);
+  const told = `${NAMES[statistic] ?? statistic} ${short(value)}, threshold ${short(threshold)}`;
+  picture.setAttribute("aria-label", told);
   const box = (attributes) => {
     const shape = document.createElementNS(SVG, "rect");
     for (const [name, said] of Object.entries(attributes)) shape.setAttribute(name, said);
@@ -43,7 +45,7 @@ function gauge({ statistic, value, threshold, drifted }) {
   box({ x: (200 * threshold) / most - 1, y: 2, width: 2, height: 20, fill: ink("ink") });
   const around = document.createElement("div");
   around.className = "gauge";
-  around.append(picture, text("p", `${short(value)} of a threshold of ${short(threshold)}`, "muted"));
+  around.append(picture, text("p", told, "muted"));
   return around;
 }
 

@@ -107,7 +107,7 @@ async function read(list) {
       windows.push(...made.windows);
       notes.push(...made.notes);
     } catch (error) {
-      throw new Error(`${file.name}: ${error.message}`);
+      throw new Error(`in ${file.name}: ${error.message}`);
     }
   }
   if (windows.length > windowsOf.MOST) throw new Error(`expected at most ${windowsOf.MOST} windows to draw, got ${windows.length}: drop fewer files`);

@@ -23,14 +23,9 @@ export class Service {
   info(model) { return this.#json("/v1/info", { model }); }
   examples(model) { return this.#json("/page/examples", { model }); }
   windows(model, set) { return this.#json("/page/windows", set ? { model, set } : { model }); }
+  drift() { return this.#json("/v1/drift"); }
 
-  /** null where the service has no drift, which its document says: asking in vain would be an error in the browser's console. */
-  async drift() {
-    this.paths ??= (await this.#json("/v1/openapi.json")).paths;
-    return "/v1/drift" in this.paths ? this.#json("/v1/drift") : null;
-  }
-
-  /** Embeddings of windows, {values: Float32Array, features}; sent in parts that the service's limits allow. */
+  /** Embeddings of windows, which are none of those whose drift is watched, {values: Float32Array, features}; sent in parts that the service's limits allow. */
   async embed(info, windows, progress, signal) {
     const { max_body_bytes: body, max_windows: most, max_samples: samples } = info.limits;
     const channels = info.channels.length;
@@ -43,7 +38,7 @@ export class Service {
       const part = windows.slice(begin, begin + size);
       const steps = Math.max(...part.map((one) => one.steps));
       const bytes = npy.write(together(part, channels, steps), [part.length, channels, steps]);
-      const answer = await this.#ask("/v1/embed", { model: info.model }, {
+      const answer = await this.#ask("/v1/embed", { model: info.model, counted: "no" }, {
         method: "POST",
         body: bytes,
         signal,

@@ -228,7 +228,7 @@ def test_a_wrong_file_is_told_by_what_was_expected_and_what_came(page):
     for text, said in WRONG.items():
         drop(page, text, "mine.csv")
         page.wait_for_function("(said) => document.getElementById('problem').textContent.includes(said)", arg=said)
-        assert page.inner_text("[role=alert]").startswith("Mine.csv: ")
+        assert page.inner_text("[role=alert]").startswith("In mine.csv: ")
     page.get_by_role("button", name="Draw").click()
     page.wait_for_selector(".tile")
     assert not page.is_visible("#problem")
@@ -335,26 +335,32 @@ def test_a_key_is_asked_for_and_kept_in_memory_alone(page, address):
 
 
 DRIFT = {
-    "none": ({}, None, "This service has no drift."),
-    "drifted": ({"/v1/drift": {}}, {"value": 0.5, "threshold": 0.1, "drifted": True, "says": "far"}, "▲ Drifted"),
-    "steady": ({"/v1/drift": {}}, {"value": 0.0, "threshold": 0.1, "drifted": False, "says": "near"}, "● Steady"),
-    "unknown": (
-        {"/v1/drift": {}},
-        {"value": None, "threshold": None, "drifted": None, "says": "too few"},
-        "○ Not known yet",
-    ),
+    "drifted": ({"value": 0.206, "threshold": 0.0027, "drifted": True, "says": "far"}, "▲ Drifted"),
+    "steady": ({"value": 0.0, "threshold": 0.1, "drifted": False, "says": "near"}, "● Steady"),
+    "unknown": ({"value": None, "threshold": None, "drifted": None, "says": "too few"}, "○ Not known yet"),
 }
 
 
 @pytest.mark.parametrize("case", DRIFT)
 def test_drift_is_told_as_the_service_measures_it(page, case):
-    paths, told, said = DRIFT[case]
-    page.route("**/v1/openapi.json", lambda route: route.fulfill(json={"paths": paths}))
-    full = {"statistic": "mmd", "recent": 12, "reference": 40, **(told or {})}
+    told, said = DRIFT[case]
+    asked = []
+    page.on("request", lambda one: asked.append(urlsplit(one.url).path))
+    full = {"statistic": "mmd", "recent": 12, "reference": 40, **told}
     page.route("**/v1/drift", lambda route: route.fulfill(json={"models": {"motions": full}}))
     page.reload()
     page.wait_for_function("(said) => document.getElementById('drift').textContent.includes(said)", arg=said)
     text = page.inner_text("#drift")
-    assert told is None or (told["says"] in text and "12" in text)
-    if told and told["value"] is not None:
-        assert page.get_attribute("#drift svg", "aria-label").startswith("mmd ")
+    assert told["says"] in text and "12" in text
+    assert "/v1/drift" in asked and "/v1/openapi.json" not in asked
+    if told["value"] is not None:
+        picture = page.get_attribute("#drift svg", "aria-label")
+        assert picture == f"MMD² {told['value']:g}, threshold {told['threshold']:g}" and picture in text
+
+
+def test_what_the_page_asks_for_itself_is_no_drift_of_the_service(page, address):
+    asked, was = [], page.request.get(f"{address}/v1/drift").json()["models"]["motions"]["recent"]
+    page.on("request", lambda one: asked.append(one.url) if "/v1/embed" in one.url else None)
+    page.get_by_role("button", name="Draw").click()
+    page.wait_for_selector(".tile")
+    assert asked and page.request.get(f"{address}/v1/drift").json()["models"]["motions"]["recent"] == was
