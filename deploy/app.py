@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from pydantic_core import to_json
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -25,6 +27,7 @@ from .search import Collections
 from .settings import Settings
 from .shelf import Shelf
 from .visit import VISIT
+from .wire import JSON
 
 log = logging.getLogger("tsrep.serve")
 
@@ -48,10 +51,15 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
     """The application around a shelf of models; until a model is on it, its routes answer 503."""
     shelf = shelf or Shelf(settings)
     collections, drift = Collections(settings, shelf), Watch(shelf)
+    documents: WeakKeyDictionary[Engine, tuple[bytes, str]] = WeakKeyDictionary()
 
-    def told() -> dict[str, Any]:
+    def told() -> tuple[bytes, str]:
+        """The OpenAPI document as JSON and as a page, written once for an engine."""
         with shelf.borrow() as engine:
-            return openapi_search.beside(openapi.document(engine, shelf.names), engine)
+            if engine not in documents:
+                said = openapi_search.beside(openapi.document(engine, shelf.names), engine)
+                documents[engine] = to_json(said), openapi.page(said)
+            return documents[engine]
 
     async def info(request: Request, engine: Engine) -> Response:
         """The model's card, channels, rate, length, features, and the limits of the service."""
@@ -66,11 +74,11 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
         return told_as_json({"models": await drift.told()})
 
     async def document(request: Request) -> Response:
-        """The OpenAPI document, with examples of the default model."""
-        return told_as_json(told())
+        """The OpenAPI document, with examples for the default model."""
+        return Response(told()[0], media_type=JSON)
 
     async def page(request: Request) -> Response:
-        return Response(openapi.page(told()), media_type="text/html; charset=utf-8")
+        return Response(told()[1], media_type="text/html; charset=utf-8")
 
     routes = [
         Route("/v1/models", answered(models), methods=["GET"]),
@@ -98,6 +106,7 @@ def make_app(settings: Settings, shelf: Shelf | None = None) -> Starlette:
         headers = ["Authorization", "Content-Type", "Accept", "X-Api-Key", "X-Request-Id"]
         middleware.insert(0, Middleware(CORSMiddleware, allow_headers=headers, **cors))
     app = Starlette(routes=routes, middleware=middleware, exception_handlers={HTTPException: _not_routed})
+    app.router.redirect_slashes = False  # a path is as it is told, or none
     app.state.settings, app.state.shelf = settings, shelf
     app.state.collections, app.state.drift = collections, drift
     return app
@@ -143,7 +152,7 @@ def _of(shelf: Shelf, name: str | None, ask: Asking) -> Handler:
 
 
 async def _not_routed(request: Request, error: Exception) -> Response:
-    """405, and 404 where BentoML does not stand before this application."""
+    """405 and 404, of requests that have passed the door."""
     assert isinstance(error, HTTPException)
     path = request.url.path[:100]
     if error.status_code == 405:

@@ -22,8 +22,8 @@ from .refusal import Refused
 from .settings import Settings
 from .visit import VISIT, Visit
 
-OPEN = frozenset(("/v1/openapi.json", "/docs", *page_files.FILES))
-"""Paths that ask for no key: they hold nothing but how to ask, and the page, which asks."""
+OPEN = frozenset(("/docs", *page_files.FILES))
+"""Paths that ask for no key: how to ask, without the names of models and channels, and the page, which asks."""
 
 PATIENCE = 0.05
 """Seconds after which the service begins to look whether the client is still there."""

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the service, written by hand, with examples of the model's own windows: they run as they stand."""
+"""The OpenAPI 3.1 document of the service, written by hand, with examples that run as they stand."""
 
 from __future__ import annotations
 
@@ -76,20 +76,15 @@ def page(told: dict[str, Any]) -> str:
     return (
         f"{head}<h1>{escape(told['info']['title'])}</h1><p>{escape(told['info']['description'])}</p>"
         f"<table><thead><tr><th>Route<th>What it does<th>Query</thead><tbody>{''.join(rows)}</tbody></table>"
-        "<p>The whole document, with schemas and examples: <a href='/v1/openapi.json'>/v1/openapi.json</a></p></html>"
+        "<p>The whole document, with schemas and examples: <a href='/v1/openapi.json'>/v1/openapi.json</a>, "
+        "which asks for a key where the service has keys.</p></html>"
     )
 
 
-def example(engine: Engine, windows: int) -> list[list[list[float | None]]]:
-    """The beginnings of a few of the model's own stored windows, in which something was observed."""
-    held = engine.model.check
-    shown = [held[i % len(held)] for i in range(windows)]
-    few = []
-    for one in shown:
-        first = int((~np.isnan(one)).any(axis=0).argmax())
-        part = one[:, first : first + STEPS_SHOWN]
-        few.append([[None if np.isnan(x) else float(np.round(x, 4)) for x in channel] for channel in part])
-    return few
+def example(engine: Engine, windows: int) -> list[list[list[float]]]:
+    """Made-up windows of numbers from 0 to 1, always the same: a document is passed on, what a model was trained on is not."""
+    drawn = np.random.default_rng(0).random((windows, len(engine.model.data.channels), STEPS_SHOWN))
+    return [[[round(float(x), 2) for x in channel] for channel in one] for one in drawn]
 
 
 def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
@@ -153,7 +148,10 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
             }
         },
         "/v1/openapi.json": {
-            "get": {"summary": "This document", "responses": {"200": {"description": "It."}, **_refusals(503)}, **open_}
+            "get": {
+                "summary": "This document",
+                "responses": {"200": {"description": "It."}, **_refusals(401, 429, 503)},
+            }
         },
         "/docs": {
             "get": {

@@ -17,13 +17,10 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # before the import: Bent
 
 import bentoml
 from _bentoml_sdk import Service
-from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from . import meters, signals, tell
 from .app import make_app
-from .door import refusal
-from .refusal import Refused
 from .settings import Settings
 from .shelf import Shelf, settle
 
@@ -42,22 +39,15 @@ class Bounded(Service[Any]):
         factory = ServiceAppFactory(self, is_main=is_main)
         factory.timeout = None  # that of `door`, whose answers have our form
         inner: ASGIApp = factory()
-        plain = {route.path for route in app.routes if isinstance(route, Route) and "{" not in route.path}
-        others = [route for route in app.routes if not isinstance(route, Route) or "{" in route.path]
         its = {"/livez", "/readyz", "/healthz", "/metrics", "/schema.json"}
-        known = sorted(its | plain | {str(getattr(route, "path", "")) for route in others})
 
         async def outer(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close"})
             elif scope["type"] != "http" or scope["path"] in its:
                 await inner(scope, receive, send)
-            elif scope["path"] in plain or any(route.matches(scope)[0] is not Match.NONE for route in others):
+            else:  # an unknown path too: it passes the door before it is told what there is
                 await app(scope, receive, send)
-            else:
-                message = f"expected one of the paths {', '.join(known)}, got {scope['path'][:100]}"
-                meters.REQUESTS.labels(meters.NONE, "", 404).inc()
-                await refusal(Refused("path", message, expected=known, got=scope["path"][:100]))(scope, receive, send)
 
         return outer
 

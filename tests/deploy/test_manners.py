@@ -103,13 +103,26 @@ def test_a_key_is_asked_for_and_never_told(service, tmp_path, caplog):
         wrong = running.get("/v1/info", headers={"Authorization": f"Bearer {key[:-1]}"})
     assert (wrong.status_code, wrong.json()["error"]["reason"]) == (401, "key")
     assert wrong.headers["www-authenticate"].startswith("Bearer")
-    assert running.get("/v1/openapi.json").status_code == 200
+    assert running.get("/docs").status_code == 200
     lines = [tell.Json().format(record) for record in caplog.records]
     assert key[-43:] not in "".join(lines)
     told = [json.loads(line) for line in lines]
     assert [(one["status"], one.get("key")) for one in told] == [(401, None), (200, "anna"), (200, "anna"), (401, None)]
     assert (told[1]["model"], told[1]["windows"], told[1]["bytes_in"]) == ("small", 4, len(as_npy(X)["content"]))
     assert told[0]["reason"] == "key"
+
+
+def test_without_a_key_nobody_learns_the_names_of_models_and_channels(service, model, tmp_path):
+    path = tmp_path / "keys.json"
+    key = {"X-Api-Key": keys.add(path, "anna")}
+    running = service(model="secret=x", keys=str(path))
+    for asked, known in (("/v1/openapi.json", 200), ("/nothing", 404), ("/v1/models/other/info", 404)):
+        unknown = running.get(asked)
+        assert (unknown.status_code, "secret" in unknown.text) == (401, False)
+        assert running.get(asked, headers=key).status_code == known
+    assert "secret" in running.get("/v1/openapi.json", headers=key).text
+    names = ("secret", *model.data.channels)
+    assert not [name for name in names if name in running.get("/docs").text]
 
 
 def test_each_key_has_a_rate_of_its_own(service, tmp_path):

@@ -1,8 +1,10 @@
 """The OpenAPI document is valid, its examples run as they stand, and the service answers as it says."""
 
 import jsonschema
+import numpy as np
 import openapi_spec_validator
 import pytest
+from tsrep_deploy.engine import Engine
 from tsrep_deploy.page_files import FILES
 
 
@@ -65,6 +67,25 @@ def test_every_query_of_the_document_is_taken_and_its_values_are_all_there_are(s
             query = told["components"]["parameters"][reference["$ref"].rsplit("/", 1)[-1]]
             for value in query["schema"].get("enum", [1]):
                 assert running.post(url=path, json=example, params={query["name"]: value}).status_code == 200
+
+
+def test_the_examples_are_made_up_and_the_document_is_written_once_for_an_engine(service, model, monkeypatch):
+    from tsrep_deploy import app
+
+    running, wrote = service(), []
+    write = app.openapi.document
+    monkeypatch.setattr(app.openapi, "document", lambda *given: wrote.append(1) or write(*given))
+    told = [running.get("/v1/openapi.json").json() for _ in range(2)]
+    assert running.get("/docs").status_code == 200 and told[0] == told[1] and len(wrote) == 1
+    shown = told[0]["paths"]["/v1/embed"]["post"]["requestBody"]["content"]["application/json"]["examples"]
+    numbers = np.ravel(shown["windows"]["value"]["windows"])
+    assert numbers.min() >= 0 and numbers.max() <= 1
+    running.shelf.put("small", Engine(model, running.settings, "small", "1"))
+    assert running.get("/v1/openapi.json").json() == told[0] and len(wrote) == 2
+
+
+def test_a_path_with_a_slash_behind_it_is_another(service):
+    assert service().get("/v1/info/").status_code == 404
 
 
 def test_the_page_loads_nothing_from_elsewhere(service):
