@@ -13,7 +13,7 @@ import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -101,11 +101,10 @@ class Collections:
                 raise Refused("full", f"expected at most {most} collections, this would be one more", most, most + 1)
             made = vectors.create(name, kept)
             found = vectors.kept(name)
-            if found != kept:
+            if found != replace(kept, description=found.description):  # another description is no other collection
                 other = {key: value for key, value in asdict(found).items() if value != asdict(kept)[key]}
-                message = (
-                    f"expected a new collection, '{name}' is there, with another {', '.join(other)}: delete it first"
-                )
+                other.pop("description", None)
+                message = f"expected a new collection, '{name}' is there, with another {', '.join(other)}: choose another name"
                 raise Refused("exists", message, got=other)
             return made, _told(name, vectors)
 

@@ -133,8 +133,66 @@ def test_a_collection_is_made_filled_asked_and_deleted(searched, model):
         assert error.value.status == 409
         with pytest.raises(ValueError, match="ids of each of 7 windows, got 2"):
             client.add("walks", ids[:2], X)
+        made = client.create_collection("walks", metric="cosine", description="another")
+        assert (made.description, made.count) == ("few", 3)  # it is there and stays as it is
         client.delete_collection("walks")
         assert client.collections() == []
+
+
+def test_a_name_that_is_none_reaches_no_other_collection(searched):
+    with Client("http://service", transport=Served(searched)) as client:
+        client.create_collection("walks")
+        for name in ("e/../walks", "../collections/walks", "..", "walks?x=1", "walks#x", "walks/", "e%2F..%2Fwalks"):
+            for ask in (client.collection, client.delete_collection, lambda name: client.delete(name, ["a"])):
+                with pytest.raises(ServiceError) as error:
+                    ask(name)
+                assert error.value.status in (404, 422)
+        assert [one.name for one in client.collections()] == ["walks"]
+
+
+def test_what_can_not_be_sent_to_a_collection_is_told_before_anything_is_sent(searched):
+    with Client("http://service", transport=Served(searched), batch=1) as client:
+        client.create_collection("walks")
+        for wrong, kind, words in (
+            ({"ids": ["a", 1]}, TypeError, r"ids to be texts, got 1 \(int\)"),
+            ({"metadata": [None, {"x": float("nan")}]}, ValueError, "finite numbers in metadata of window 1"),
+            ({"metadata": [None, {"x": np.float32("inf")}]}, ValueError, "finite numbers in metadata of window 1"),
+            (
+                {"metadata": [None, {"x": object()}]},
+                TypeError,
+                "texts, numbers, truths and None in metadata of window 1",
+            ),
+        ):
+            given = {"ids": ["a", "b"], "metadata": None} | wrong
+            with pytest.raises(kind, match=words):
+                client.add("walks", given["ids"], X[:2], given["metadata"])
+        assert client.collection("walks").count == 0
+        with pytest.raises(TypeError, match="ids to be texts"):
+            client.delete("walks", [1])
+        with pytest.raises(ValueError, match="finite numbers in the filter"):
+            client.query("walks", X[:1], where={"x": float("nan")})
+        numbers = {"x": np.float32(0.5), "n": np.int64(3), "on": np.bool_(True), "name": np.str_("ü")}
+        assert client.add("walks", np.array(["a"]), X[:1], [numbers]) == 1
+        ((found,),) = client.query("walks", X[:1], where={"n": np.int64(3)})
+        assert found.metadata == {"x": 0.5, "n": 3, "on": True, "name": "ü"}
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_a_deletion_whose_answer_was_lost_is_done_when_it_is_tried_again(kind):
+    def delete(*statuses):
+        transport, left = answering(*statuses)
+        client = kind("http://x", transport=transport, retry=Retry(4, 0.0))
+        made = client.delete_collection("walks")
+        if made is not None:
+            asyncio.run(made)
+        assert left == []
+
+    delete(0, 404)
+    delete(504, 404)
+    for statuses in ([404], [429, 404], [503, 404]):  # it was not there before either
+        with pytest.raises(ServiceError) as error:
+            delete(*statuses)
+        assert error.value.status == 404
 
 
 def test_the_async_client_searches_too(searched):

@@ -25,6 +25,7 @@ from tsrep.integrations.client_calls import (
     ServiceError,
     Similarity,
     headers_of,
+    may_be_done,
     read,
     together,
     wait_before,
@@ -93,8 +94,8 @@ class Client:
         return self._ask(self._calls.similarity(one, other, pool))
 
     def create_collection(self, name: str, *, metric: Metric = "euclidean", description: str = "") -> Collection:
-        """A collection of windows that the model embeds; the one that is there where it is the same. ServiceError (409, exists) where
-        another one has this name."""
+        """A collection of windows that the model embeds. Where there is one of this name, it is left as it is, with the description it
+        has; ServiceError (409, exists) where it is of another model or metric."""
         return self._ask(self._search.create(name, metric, description))
 
     def collections(self) -> list[Collection]:
@@ -155,7 +156,7 @@ class Client:
     def _ask(self, call: Call[T], retry: Retry | None = None) -> T:
         import httpx
 
-        waits = (retry or self._retry).waits()
+        waits, doubtful = (retry or self._retry).waits(), False
         while True:
             answer: httpx.Response | Exception
             try:
@@ -164,7 +165,8 @@ class Client:
                 answer = error
             wait = wait_before(answer, waits)
             if wait is None:
-                return read(call, answer)
+                return read(call, answer, doubtful)
+            doubtful = doubtful or may_be_done(answer)
             time.sleep(wait)
 
 
@@ -261,7 +263,7 @@ class AsyncClient:
     async def _ask(self, call: Call[T], retry: Retry | None = None) -> T:
         import httpx
 
-        waits = (retry or self._retry).waits()
+        waits, doubtful = (retry or self._retry).waits(), False
         while True:
             answer: httpx.Response | Exception
             try:
@@ -270,5 +272,6 @@ class AsyncClient:
                 answer = error
             wait = wait_before(answer, waits)
             if wait is None:
-                return read(call, answer)
+                return read(call, answer, doubtful)
+            doubtful = doubtful or may_be_done(answer)
             await asyncio.sleep(wait)

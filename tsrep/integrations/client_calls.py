@@ -68,7 +68,8 @@ class Retry:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and how its answer is read."""
+    """One request, and how its answer is read. done: what it gives where a later try finds nothing (404), since an earlier one, of
+    which no answer came back, has done it."""
 
     method: str
     path: str
@@ -76,6 +77,7 @@ class Call(Generic[T]):
     params: dict[str, str] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    done: T | None = None
 
     def given(self) -> dict[str, Any]:
         return {
@@ -233,13 +235,21 @@ def wait_before(answer: httpx.Response | Exception, waits: Iterator[float]) -> f
     return min(LONGEST, max(wait, float(asked))) if asked.isdecimal() else wait
 
 
-def read(call: Call[T], answer: httpx.Response | Exception) -> T:
+def may_be_done(answer: httpx.Response | Exception) -> bool:
+    """Whether the service may have done what was asked all the same: the way there or back failed."""
+    return isinstance(answer, Exception) or answer.status_code in (502, 504)
+
+
+def read(call: Call[T], answer: httpx.Response | Exception, doubtful: bool = False) -> T:
+    """What the answer gives, or ServiceError. doubtful: an earlier try may have done it."""
     if isinstance(answer, Exception):
         raise ServiceError(
             0, "unreachable", f"the service does not answer: {answer or type(answer).__name__}"
         ) from answer
     if answer.status_code in (200, 201):
         return call.read(answer)
+    if doubtful and call.done is not None and answer.status_code == 404:
+        return call.done
     try:
         told = answer.json()["error"]
         reason, message = str(told["reason"]), str(told["message"])
