@@ -23,6 +23,7 @@ import yaml
 from packaging.requirements import Requirement
 from service_requests import as_npy, embeddings_of
 from test_light import SERVED
+from tsrep_deploy import bento
 from tsrep_deploy.running import free_port
 from tsrep_deploy.settings import Settings, variable
 
@@ -122,11 +123,13 @@ def test_the_image_runs_as_nobody_in_particular_and_copies_what_exists():
             assert all((HOUSE / source).exists() for source in rest.split()[:-1]), rest
         assert not (word == "FROM" and rest.endswith(":latest"))
     pinned = {line.split("==")[0].lower() for line in (HOUSE / "constraints.txt").read_text().splitlines()}
-    assert {one.replace("-", "_") for one in light()} <= {one.replace("-", "_") for one in pinned}
+    wanted = {one.replace("-", "_") for name in ("onnx", "search") for one in required(name)}
+    assert wanted <= {one.replace("-", "_") for one in pinned}
+    assert re.search(r"ARG SEARCH=0\n(.|\n)*\$SEARCH\" = 1(.)*-r requirements-search.txt", told)
 
 
-def light():
-    lines = (DEPLOY / "requirements-onnx.txt").read_text().splitlines()
+def required(name):
+    lines = (DEPLOY / f"requirements-{name}.txt").read_text().splitlines()
     return [line.strip() for line in lines if line and not line.startswith("#")]
 
 
@@ -145,7 +148,7 @@ def test_expressions_are_promql_and_alerts_are_few_and_say_what_to_do():
 
 def test_a_light_service_imports_nothing_beside_what_its_image_holds(model, tmp_path):
     """Every other package is made unimportable."""
-    wanted, held = [Requirement(line) for line in light()], set()
+    wanted, held = [Requirement(line) for line in required("onnx")], set()
     while wanted:
         one = wanted.pop()
         name = one.name.lower().replace("_", "-")
@@ -171,6 +174,19 @@ def test_a_light_service_imports_nothing_beside_what_its_image_holds(model, tmp_
     np.testing.assert_allclose(json.loads(done.stdout)["embed"]["embeddings"], model.embed(X), rtol=1e-5, atol=1e-5)
 
 
+def test_a_bento_for_search_asks_for_lancedb_and_no_folder_is_filled_twice(folder, tmp_path, capsys):
+    asked = []
+    for name, more in (("plain", []), ("search", ["--search"])):
+        bento.main([f"small={folder}", "--into", str(tmp_path / name), *more])
+        asked.append(yaml.safe_load((tmp_path / name / "bentofile.yaml").read_text())["python"]["packages"])
+    assert asked[1] == [*asked[0][:-1], "lancedb", "torch"] and "lancedb" not in asked[0]
+    with pytest.raises(SystemExit, match=r"expected a new or an empty folder.* holds something"):
+        bento.main([f"small={folder}", "--into", str(tmp_path / "plain")])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SystemExit, match="expected a new or an empty folder"):
+        bento.main([f"small={folder}", "--into", str(tmp_path / "file")])
+
+
 def test_a_bento_serves_its_own_code_and_models_from_elsewhere_without_a_network(model, tmp_path):
     exported = tsrep.export(model).save(tmp_path / "exported")
     away = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "PIP_NO_INDEX": "1"}
@@ -184,12 +200,12 @@ def test_a_bento_serves_its_own_code_and_models_from_elsewhere_without_a_network
     build = [sys.executable, "-m", "bentoml", "build"]
     bare = {key: value for key, value in environ.items() if key != "PYTHONPATH"}
     subprocess.run(build, check=True, capture_output=True, cwd=tmp_path / "context", env=bare)
-    (bento,) = [path for path in (tmp_path / "home" / "bentos" / "tsrep").iterdir() if path.is_dir()]
+    (made,) = [path for path in (tmp_path / "home" / "bentos" / "tsrep").iterdir() if path.is_dir()]
     (tmp_path / "context").rename(tmp_path / "gone")
     exported.rename(tmp_path / "gone too")
     (tmp_path / "empty").mkdir()
     port = free_port()
-    serve = [sys.executable, "-m", "bentoml", "serve", str(bento), "--port", str(port)]
+    serve = [sys.executable, "-m", "bentoml", "serve", str(made), "--port", str(port)]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(
             serve, cwd=tmp_path / "empty", env=bare, stdout=log, stderr=log, start_new_session=True
