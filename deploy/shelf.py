@@ -107,8 +107,10 @@ class Shelf:
     def fill(self) -> None:
         """Loads every model. InputError for one that does not load."""
         for name, place in self._places.items():
-            self.put(name, self._engine(place.folder(), name))
-            place.seen()
+            folder = place.folder()
+            mark = _mark(folder)  # before it is read: what is written meanwhile is news
+            self.put(name, self._engine(folder, name))
+            place.mark = mark
         self._settled()
 
     def look(self) -> list[str]:
@@ -119,8 +121,9 @@ class Shelf:
                 folder = place.news()
                 if folder is None:
                     continue
+                mark = _mark(folder)
                 engine = self._engine(folder, name)  # proves itself by its stored inputs, or raises
-                place.took(folder)
+                place.took(folder, mark)
                 if place.folder() != folder:  # what a light model reads only when it is needed lies there now
                     engine.close()
                     engine = self._engine(place.folder(), name)
@@ -193,9 +196,6 @@ class Place:
             fetch(self.where, self.own)
         return self.own
 
-    def seen(self) -> None:
-        self.mark = _mark(self.folder())
-
     def news(self) -> Path | None:
         """Folder of a model that is not the one that was seen last, or None."""
         if not self.is_address:
@@ -208,12 +208,12 @@ class Place:
             return None
         return beside
 
-    def took(self, folder: Path) -> None:
-        """The model in this folder is loaded and is the one to start with from now on."""
+    def took(self, folder: Path, mark: tuple[object, ...]) -> None:
+        """The model in this folder is loaded and is the one to start with from now on. mark: of the folder before it was loaded."""
         if self.is_address:
             shutil.rmtree(self.own, ignore_errors=True)
             folder.replace(self.own)
-        self.seen()
+        self.mark = mark
 
 
 def home() -> Path:

@@ -58,6 +58,29 @@ def test_a_new_model_in_the_folder_takes_the_place(place, model, other):
     shelf.close()
 
 
+@pytest.mark.parametrize("when", ["fill", "look"])
+def test_a_model_that_is_written_while_another_is_loaded_is_news(place, model, other, monkeypatch, when):
+    third, load = tsrep.untrained(model, seed=8), tsrep.load_light
+    shelf = shelf_of(place) if when == "look" else Shelf(Settings(model=f"one={place}", log="none"))
+
+    def load_and_write(folder, **said):
+        loaded = load(folder, **said)
+        third.save(place)
+        return loaded
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tsrep, "load_light", load_and_write)
+        if when == "fill":
+            shelf.fill()
+        else:
+            other.save(place)
+            assert shelf.look() == ["one"]
+    assert shelf.look() == ["one"]
+    np.testing.assert_array_equal(embedded(shelf), third.embed(X))
+    assert shelf.look() == []
+    shelf.close()
+
+
 @pytest.mark.parametrize("damage", ["gone", "weights", "half"])
 def test_a_model_that_does_not_prove_itself_never_takes_the_place(place, model, other, damage):
     shelf = shelf_of(place)
