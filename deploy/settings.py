@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -145,6 +145,12 @@ def named(one: str) -> tuple[str, str]:
     name, equals, where = one.partition("=")
     if equals and where and _NAME.fullmatch(name):
         return name, where
+    if (
+        equals and not Path(one).exists() and (":/" in where or Path(where).is_dir())
+    ):  # a folder may have = in its name too
+        raise InputError(
+            f"expected a name of letters, digits, _, . and -, 64 at most, before the = of '{one}', got '{name}'"
+        )
     last = one.partition(":/")[2].lstrip("/").partition("@")[0].partition("/")[0] if ":/" in one else PurePath(one).name
     name = re.sub(r"[^A-Za-z0-9_.-]", "-", last).lstrip("_.-")[:64]
     if not name:

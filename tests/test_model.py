@@ -270,6 +270,27 @@ def test_a_missing_file_is_named(saved: Path, name: str) -> None:
         tsrep.load(saved)
 
 
+def test_a_part_that_is_not_the_saved_one_says_what_to_do(model: tsrep.Model, tmp_path: Path) -> None:
+    folder = model.save(tmp_path / "model")
+    description = folder / "data.json"
+    held = json.loads(description.read_text())
+    for name, told in (("reference", "reference"), ("head", "head"), ("forecast", "forecasting head")):
+        description.write_text(json.dumps(held | {name: "0" * 64}))
+        (folder / f"{name}.safetensors").unlink(missing_ok=True)
+        with pytest.raises(
+            InputError, match=rf"expected the {told} .* found no {name}.safetensors: copy the whole folder"
+        ):
+            tsrep.load(folder)
+        (folder / f"{name}.safetensors").write_bytes(b"")
+        with pytest.raises(InputError, match=f"found another {name}.safetensors: copy the whole folder"):
+            tsrep.load(folder)
+        description.write_text(json.dumps(held | {name: None}))
+        with pytest.raises(InputError, match=f"a {name}.safetensors that belongs to no model here: remove that file"):
+            tsrep.load(folder)
+        (folder / f"{name}.safetensors").unlink()
+        held[name] = None
+
+
 def test_history_and_results_may_be_missing(saved: Path) -> None:
     (saved / "history.jsonl").unlink()
     (saved / "results.jsonl").unlink()

@@ -123,9 +123,7 @@ def beside(folder: Path, held: Mapping[str, Any], features: int) -> Reference | 
     InputError where the file is not the one that was saved, or of embeddings of another width.
     """
     path = folder / NAME
-    if held.get("reference") != (folders.sha256(path) if path.is_file() else None):
-        raise InputError(f"expected the reference that was saved with the model in {folder}, got another or none")
-    if not path.is_file():
+    if not folders.saved_with(folder, NAME, held.get("reference"), "reference"):
         return None
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

@@ -106,6 +106,22 @@ def asked(wanted: str | None) -> str | None:
     return wanted
 
 
+def saved_with(model: Path, name: str, hash_: str | None, what: str) -> bool:
+    """Whether the file of this name, which the model's description tells the SHA-256 of, is in its folder; None: it tells of none.
+
+    InputError where it is missing, is another one, or was not saved with the model.
+    """
+    path = model / name
+    found = sha256(path) if path.is_file() else None
+    if found != hash_:
+        got = (
+            f"no {name}" if found is None else f"another {name}" if hash_ else f"a {name} that belongs to no model here"
+        )
+        todo = "remove that file" if hash_ is None else "copy the whole folder again, or save the model again"
+        raise InputError(f"expected the {what} that was saved with the model in {model}, found {got}: {todo}")
+    return found is not None
+
+
 def exported(
     folder: Path, report: Mapping[str, Any] | None, wanted: str | None = None, threads: int | None = None
 ) -> runtime.Runtime | None:
@@ -117,8 +133,7 @@ def exported(
     path, hash_ = folder / runtime.NAME, None if report is None else report.get("sha256")
     if wanted == runtime.TORCH:
         return None
-    if (sha256(path) if path.is_file() else None) != hash_:
-        raise InputError(f"expected the export that was saved with the model in {folder}, got another or none")
+    saved_with(folder, runtime.NAME, hash_, "export")
     made = None if hash_ is None else runtime.onnx(path.read_bytes(), threads)
     if made is None and wanted is not None:
         raise InputError(

@@ -216,12 +216,8 @@ def beside(folder: Path, held: Mapping[str, Any], model_features: int) -> Foreca
 
     InputError where the file is not the one that was saved, or no head for embeddings of this width.
     """
-    path = folder / NAME
-    if held.get("forecast") != (folders.sha256(path) if path.is_file() else None):
-        raise InputError(
-            f"expected the forecasting head that was saved with the model in {folder}, got another or none"
-        )
-    return load(path, model_features, tuple(held.get("channels", ()))) if path.is_file() else None
+    there = folders.saved_with(folder, NAME, held.get("forecast"), "forecasting head")
+    return load(folder / NAME, model_features, tuple(held.get("channels", ()))) if there else None
 
 
 def load(path: Path, model_features: int, known: tuple[str, ...]) -> Forecaster:

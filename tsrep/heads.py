@@ -84,10 +84,8 @@ def beside(folder: Path, held: Mapping[str, Any], features: int) -> Classifier |
 
     InputError where the file is not the one that was saved, or no head for embeddings of this width.
     """
-    path = folder / NAME
-    if held.get("head") != (folders.sha256(path) if path.is_file() else None):
-        raise InputError(f"expected the head that was saved with the model in {folder}, got another or none")
-    return load(path, features) if path.is_file() else None
+    there = folders.saved_with(folder, NAME, held.get("head"), "head")
+    return load(folder / NAME, features) if there else None
 
 
 def load(path: Path, model_features: int) -> Classifier:

@@ -63,8 +63,7 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
             f"expected the weights of a '{type(made.encoder).__name__}' encoder in {path}: {error}"
         ) from error
     view = _view(made, shape, encoder, folder / VIEW) if (folder / VIEW).is_file() else None
-    if held.get("view") != (None if view is None else folders.sha256(folder / VIEW)):
-        raise InputError(f"expected the learned view that was saved with the model in {path}, got another or none")
+    folders.saved_with(folder, VIEW, held.get("view"), "learned view")
     if set(stored) != {"embeddings", *([f"inputs/{name}" for name in streams] or ["inputs"])}:
         raise InputError(
             f"expected inputs and embeddings in {folder / 'check.safetensors'}, got {', '.join(sorted(stored))}"

@@ -85,6 +85,12 @@ def test_a_model_has_the_name_it_is_given_or_that_of_its_place(said, models):
     assert Settings(model=said).models == models
 
 
+@pytest.mark.parametrize("said", ["x/y={}", "={}", "a b={}", "x/y=models:/b@c"])
+def test_a_name_that_is_none_is_told_and_not_looked_for_as_a_folder(folder, said):
+    with pytest.raises(tsrep.InputError, match="expected a name of letters"):
+        _ = Settings(model=said.format(folder)).models
+
+
 def test_two_models_of_one_name_are_an_input_error():
     with pytest.raises(tsrep.InputError, match="'a' twice"):
         _ = Settings(model="runs/a,other/a").models
