@@ -216,6 +216,8 @@ def test_a_server_with_keys_and_two_models_exchanges_one_and_tells_what_it_did(f
         httpx.Client(base_url=address, timeout=30, headers={"X-Api-Key": key}) as client,
     ):
         assert httpx.get(f"{address}/v1/info").status_code == 401
+        opened = ("/livez", "/readyz", "/metrics", "/schema.json", "/docs", "/")  # as the README says
+        assert [httpx.get(f"{address}{path}").status_code for path in opened] == [200] * len(opened)
         assert (httpx.get(f"{address}/nothing").status_code, client.get("/nothing").status_code) == (401, 404)
         asked = {"Origin": "https://a.org", "Access-Control-Request-Method": "POST"}
         assert httpx.options(f"{address}/v1/embed", headers=asked).status_code == 200
