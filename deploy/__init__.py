@@ -1,7 +1,7 @@
 """The embedding service of tsrep. Installed as `tsrep_deploy`; `python -m tsrep_deploy --model runs/first` starts it.
 
 service.py   what BentoML loads: one worker, health and metrics
-app.py       the routes; answers.py: what each makes of a request; openapi.py: how they are told
+app.py       the routes; answers.py: what each makes of a request; openapi.py, openapi_search.py, schemas.py: how they are told
 door.py      what every request passes: keys.py, bucket.py (rates), places, time, visit.py and tell.py (headers, log)
 shelf.py     the models by name, and how they are exchanged
 engine.py    a model behind the routes; batcher.py: one thread, batches by shape

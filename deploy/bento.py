@@ -29,6 +29,9 @@ from .settings import named
 
 HERE = Path(__file__).parent
 
+MEASURING = ("damage.py", "fuzz.py", "load.py", "measures.py", "plain.py", "pressing.py")
+"""What measures a service and is no part of one: neither a bento nor an image (.dockerignore) holds it."""
+
 SERVED = '''"""What this bento serves: its own models, unless TSREP_MODEL names others."""
 
 import os
@@ -62,6 +65,8 @@ def together(models: Sequence[str], folder: Path, search: bool = False) -> Path:
     assert found is not None and found.origin is not None
     for package, source in (("tsrep", Path(found.origin).parent), ("tsrep_deploy", HERE)):
         shutil.copytree(source, folder / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    for name in MEASURING:
+        (folder / "tsrep_deploy" / name).unlink()
     (folder / "served.py").write_text(SERVED.replace("MODELS", repr(names), 1))
     wanted = _required("onnx") + (_required("search") if search else [])
     described = {

@@ -12,18 +12,12 @@ import tsrep
 
 from .engine import POOLS, Engine
 from .numbers import DTYPES
-from .refusal import AGAIN, STATUS
+from .refusal import STATUS
+from .schemas import COUNT, FEW, NUMBER, TEXT, Schema, binary, json_of, object_of, parameter, ref, refusals
 from .wire import ARROW, JSON, NPY
-
-Schema = dict[str, Any]
 
 STEPS_SHOWN = 6
 """Time steps of an example."""
-
-TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-FEW: Schema = {"type": ["number", "null"]}
 
 
 def document(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
@@ -88,27 +82,27 @@ def example(engine: Engine, windows: int) -> list[list[list[float]]]:
 
 
 def _operations(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
-    binary = {NPY: {"schema": _binary()}, ARROW: {"schema": _binary()}}
+    forms_of = {NPY: {"schema": binary()}, ARROW: {"schema": binary()}}
 
     def asked(windows: int) -> dict[str, Any]:
-        shown = {"schema": _ref("Windows"), "examples": {"windows": {"value": {"windows": example(engine, windows)}}}}
-        return {"required": True, "content": {JSON: shown, **binary}}
+        shown = {"schema": ref("Windows"), "examples": {"windows": {"value": {"windows": example(engine, windows)}}}}
+        return {"required": True, "content": {JSON: shown, **forms_of}}
 
     def post(summary: str, queries: Sequence[str], answer: str, windows: int = 2, forms: bool = True) -> dict[str, Any]:
-        content = {JSON: {"schema": _ref(answer)}} | (binary if forms else {})
+        content = {JSON: {"schema": ref(answer)}} | (forms_of if forms else {})
         return {
             "summary": summary,
-            "parameters": [_parameter("model"), *map(_parameter, queries)],
+            "parameters": [parameter("model"), *map(parameter, queries)],
             "requestBody": asked(windows),
-            "responses": {"200": {"description": "As asked by Accept.", "content": content}, **_refusals(*_STATUSES)},
+            "responses": {"200": {"description": "As asked by Accept.", "content": content}, **refusals(*_STATUSES)},
         }
 
     info = {
         "summary": "The model: card, channels, rate, forms, limits, versions",
-        "parameters": [_parameter("model")],
+        "parameters": [parameter("model")],
         "responses": {
-            "200": _json("What a client must know to ask well.", "Info"),
-            **_refusals(401, 404, 422, 429, 503),
+            "200": json_of("What a client must know to ask well.", "Info"),
+            **refusals(401, 404, 422, 429, 503),
         },
     }
     return {
@@ -135,28 +129,28 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
         "/v1/models": {
             "get": {
                 "summary": "The names of the models; the first is the default",
-                "responses": {"200": _json("The names.", "Models"), **_refusals(401, 429)},
+                "responses": {"200": json_of("The names.", "Models"), **refusals(401, 429)},
             }
         },
         "/v1/drift": {
             "get": {
                 "summary": "Whether the recent windows are like those that each model was trained on",
                 "responses": {
-                    "200": _json("A comparison for each model.", "Drifts"),
-                    **_refusals(401, 429, 500, 503, 504),
+                    "200": json_of("A comparison for each model.", "Drifts"),
+                    **refusals(401, 429, 500, 503, 504),
                 },
             }
         },
         "/v1/openapi.json": {
             "get": {
                 "summary": "This document",
-                "responses": {"200": {"description": "It."}, **_refusals(401, 429, 503)},
+                "responses": {"200": {"description": "It."}, **refusals(401, 429, 503)},
             }
         },
         "/docs": {
             "get": {
                 "summary": "A page that lists the routes",
-                "responses": {"200": {"description": "HTML."}, **_refusals(503)},
+                "responses": {"200": {"description": "HTML."}, **refusals(503)},
                 **open_,
             }
         },
@@ -170,15 +164,15 @@ def _plain_paths(models: Sequence[str]) -> dict[str, Any]:
         "/page/examples": {
             "get": {
                 "summary": "Which built-in sets have the channels of a model",
-                "parameters": [_parameter("model")],
-                "responses": {"200": _json("Their names.", "Sets"), **_refusals(401, 404, 422, 429, 503)},
+                "parameters": [parameter("model")],
+                "responses": {"200": json_of("Their names.", "Sets"), **refusals(401, 404, 422, 429, 503)},
             }
         },
         "/page/windows": {
             "get": {
                 "summary": "A few windows of a built-in set, or those that the model keeps itself",
-                "parameters": [_parameter("model"), _parameter("set")],
-                "responses": {"200": _json("Windows.", "Shown"), **_refusals(401, 404, 422, 429, 503)},
+                "parameters": [parameter("model"), parameter("set")],
+                "responses": {"200": json_of("Windows.", "Shown"), **refusals(401, 404, 422, 429, 503)},
             }
         },
         "/livez": {
@@ -241,10 +235,10 @@ def _schemas(engine: Engine) -> dict[str, Any]:
     }
     told = engine.info() | {"models": []}
     return {
-        "Windows": _object(
+        "Windows": object_of(
             {"windows": {"type": "array", "items": window, "minItems": 1, "maxItems": settings.max_windows}}
         ),
-        "Embeddings": _object(
+        "Embeddings": object_of(
             {
                 **head,
                 "scale": {"type": "array", "items": NUMBER},
@@ -252,13 +246,13 @@ def _schemas(engine: Engine) -> dict[str, Any]:
             },
             optional=("scale",),
         ),
-        "Steps": _object(
+        "Steps": object_of(
             {
                 **head,
                 "embeddings": {"type": "array", "items": {"type": "array", "items": {"type": "array", "items": FEW}}},
             }
         ),
-        "Similarity": _object(
+        "Similarity": object_of(
             {
                 "model": TEXT,
                 "pool": {"type": ["string", "null"]},
@@ -266,7 +260,7 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 "euclidean": {"type": "number", "minimum": 0},
             }
         ),
-        "Classes": _object(
+        "Classes": object_of(
             {
                 "model": TEXT,
                 "classes": {"type": "array", "items": TEXT},
@@ -274,7 +268,7 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 "probability": {"type": "array", "items": {"type": "array", "items": NUMBER}},
             }
         ),
-        "Forecasts": _object(
+        "Forecasts": object_of(
             {
                 "model": TEXT,
                 "channels": {"type": "array", "items": TEXT},
@@ -286,20 +280,20 @@ def _schemas(engine: Engine) -> dict[str, Any]:
                 },
             }
         ),
-        "Drifts": _object({"models": {"type": "object", "additionalProperties": _object(drift)}}),
-        "Models": _object({"models": {"type": "array", "items": TEXT, "minItems": 1}}),
-        "Sets": _object(
+        "Drifts": object_of({"models": {"type": "object", "additionalProperties": object_of(drift)}}),
+        "Models": object_of({"models": {"type": "array", "items": TEXT, "minItems": 1}}),
+        "Sets": object_of(
             {
                 "model": TEXT,
                 "sets": {
                     "type": "array",
-                    "items": _object({"name": TEXT, "shape": TEXT, "classes": {"type": "array", "items": TEXT}}),
+                    "items": object_of({"name": TEXT, "shape": TEXT, "classes": {"type": "array", "items": TEXT}}),
                 },
                 "own": COUNT,
                 "says": TEXT,
             }
         ),
-        "Shown": _object(
+        "Shown": object_of(
             {
                 "model": TEXT,
                 "name": {"type": ["string", "null"]},
@@ -309,45 +303,10 @@ def _schemas(engine: Engine) -> dict[str, Any]:
             }
         ),
         "Info": {"type": "object", "required": sorted(told)},
-        "Error": _object({"error": _object(error, optional=("expected", "got"))}),
+        "Error": object_of({"error": object_of(error, optional=("expected", "got"))}),
     }
 
 
 def _of_model(operation: dict[str, Any], model: str) -> dict[str, Any]:
-    queries = [one for one in operation["parameters"] if one != _parameter("model")]
+    queries = [one for one in operation["parameters"] if one != parameter("model")]
     return {**operation, "summary": f"{operation['summary']} (model {model})", "parameters": queries}
-
-
-def _refusals(*statuses: int) -> dict[str, Any]:
-    found = {}
-    for status in statuses:
-        reasons = ", ".join(reason for reason, its in STATUS.items() if its == status)
-        found[str(status)] = _json(f"Refused: {reasons}", "Error")
-        if status in AGAIN:
-            found[str(status)]["headers"] = {"Retry-After": {"schema": COUNT, "description": "seconds"}}
-    return found
-
-
-def _object(properties: dict[str, Any], optional: Sequence[str] = ()) -> Schema:
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
-
-
-def _json(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {JSON: {"schema": _ref(schema)}}}
-
-
-def _ref(schema: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{schema}"}
-
-
-def _parameter(name: str) -> dict[str, Any]:
-    return {"$ref": f"#/components/parameters/{name}"}
-
-
-def _binary() -> Schema:
-    return {"type": "string", "contentEncoding": "binary"}
-
-
-# What openapi_search.py takes from here.
-object_of, json_of, ref, parameter, refusals, binary = _object, _json, _ref, _parameter, _refusals, _binary

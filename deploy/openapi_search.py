@@ -7,7 +7,8 @@ from typing import Any
 from .engine import Engine
 from .entries import LONGEST_DESCRIPTION
 from .facts import LIKE, LONGEST_KEY
-from .openapi import COUNT, NUMBER, TEXT, Schema, binary, example, json_of, object_of, parameter, ref, refusals
+from .openapi import example
+from .schemas import COUNT, NUMBER, TEXT, Schema, binary, json_of, object_of, parameter, ref, refusals
 from .search import METRICS, PATH
 from .wire import ARROW, JSON, NPY
 

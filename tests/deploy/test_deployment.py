@@ -174,6 +174,17 @@ def test_a_light_service_imports_nothing_beside_what_its_image_holds(model, tmp_
     np.testing.assert_allclose(json.loads(done.stdout)["embed"]["embeddings"], model.embed(X), rtol=1e-5, atol=1e-5)
 
 
+def test_what_measures_a_service_is_no_part_of_a_bento_or_an_image_and_nothing_of_them_asks_for_it(folder, tmp_path):
+    made = bento.together([f"small={folder}"], tmp_path / "context") / "tsrep_deploy"
+    measuring = {path.name for path in DEPLOY.glob("*.py")} - {path.name for path in made.glob("*.py")}
+    ignored = {Path(line).name for line in (HOUSE / ".dockerignore").read_text().splitlines() if line.endswith(".py")}
+    assert measuring == ignored == {"damage.py", "fuzz.py", "load.py", "measures.py", "plain.py", "pressing.py"}
+    names = "|".join(name.removesuffix(".py") for name in measuring)
+    asks = re.compile(rf"from \.({names}) import|from \. import .*\b({names})\b|tsrep_deploy\.({names})\b")
+    assert asks.search((DEPLOY / "load.py").read_text())
+    assert not [path.name for path in made.glob("*.py") if asks.search(path.read_text())]
+
+
 def test_a_bento_for_search_asks_for_lancedb_and_no_folder_is_filled_twice(folder, tmp_path, capsys):
     asked = []
     for name, more in (("plain", []), ("search", ["--search"])):
