@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -14,12 +15,21 @@ from urllib.parse import quote
 import numpy as np
 import psutil  # type: ignore[import-untyped]
 
-from . import damage, wire
+from . import damage, search, wire
 from .damage import Body
 from .pressing import Answered, Line, closed, request
 
-ROUTES = ("/v1/embed", "/v1/embed", "/v1/embed", "/v1/steps", "/v1/classify", "/v1/similarity")
-QUERIES = ("pool", "dtype", "dimensions", "model", "x", "\0")
+COLLECTION = f"{search.PATH}/damaged"
+"""The collection that is made for it, where the service keeps any."""
+
+ROUTES = (
+    *(("POST", f"/v1/{what}") for what in ("embed", "embed", "embed", "steps", "classify", "forecast", "similarity")),
+    *(("POST", f"{COLLECTION}/{what}") for what in ("windows", "query")),
+    ("DELETE", f"{COLLECTION}/windows"),
+    ("PUT", COLLECTION),
+    ("PUT", f"{search.PATH}/%2e%2e%2fdamaged"),
+)
+QUERIES = ("pool", "dtype", "dimensions", "counted", "model", "k", "filter", "x", "\0")
 VALUES = (
     "mean",
     "rich",
@@ -64,7 +74,7 @@ class Found:
 
 
 def fuzz(address: str, windows: np.ndarray, right: np.ndarray, rounds: int, seed: int = 0) -> Found:
-    """Damages `rounds` bodies of each form, and sends all of `damage.lies` besides.
+    """Damages `rounds` bodies of each form and what collections are told and asked, and sends all of `damage.lies` besides.
 
     windows: (n, channel, time) that the model takes. right: their embeddings (n, feature).
     """
@@ -76,6 +86,9 @@ def fuzz(address: str, windows: np.ndarray, right: np.ndarray, rounds: int, seed
         sent, wrong, early = list(damage.lies(str(trap))), 0, 0
         rng = np.random.default_rng(seed)
         bodies = [_whole(body, rng) for body in (*sent, *_damaged(windows, rounds, rng))]
+        bodies += _of_collections(windows, rounds, rng)
+        rng.shuffle(bodies)
+        asyncio.run(_one(address, request(COLLECTION, b"{}", [("Content-Type", wire.JSON)], "PUT")))
         steps = max(1, len(bodies) // 20)
         for at in range(0, len(bodies), steps):
             found += asyncio.run(closed(address, bodies[at : at + steps], lines=8))
@@ -127,11 +140,28 @@ def _damaged(windows: np.ndarray, rounds: int, rng: np.random.Generator) -> Iter
             yield Body(said, damage.damaged(form, body, rng))
 
 
-def _whole(body: Body, rng: np.random.Generator) -> bytes:
-    """The request around a body, at times with a query or an Accept that is as odd."""
-    path, headers = str(rng.choice(ROUTES)), dict(body.headers)
+def _of_collections(windows: np.ndarray, rounds: int, rng: np.random.Generator) -> Iterator[bytes]:
+    """As many requests of each route of a collection, to that route alone."""
+    held, ids = np.asarray(windows, float).round(4).tolist(), [f"w{row}" for row in range(len(windows))]
+    told = [{"subject": row, "label": "walk", "rest": None} for row in range(len(windows))]
+    asked = {"windows": held, "k": 2, "filter": {"subject": {">=": 1, "<": 9}, "label": {"in": ["walk", "run"]}}}
+    bodies = {
+        ("PUT", COLLECTION): {"metric": "euclidean", "description": "damaged"},
+        ("POST", f"{COLLECTION}/windows"): {"ids": ids, "windows": held, "metadata": told},
+        ("DELETE", f"{COLLECTION}/windows"): {"ids": ids[:1]},
+        ("POST", f"{COLLECTION}/query"): asked,
+    }
+    for _ in range(rounds):
+        for route, body in bodies.items():
+            yield _whole(Body(wire.JSON, damage.damaged(wire.JSON, json.dumps(body).encode(), rng)), rng, route)
+
+
+def _whole(body: Body, rng: np.random.Generator, route: tuple[str, str] | None = None) -> bytes:
+    """The request around a body, at times with a query or an Accept that is as odd. route: one of `ROUTES` by default."""
+    method, path = route or ROUTES[rng.integers(len(ROUTES))]
+    headers = dict(body.headers)
     if rng.random() < 0.1:
         path += f"?{quote(str(rng.choice(QUERIES)))}={quote(str(rng.choice(VALUES)))}"
     if rng.random() < 0.3:
         headers["Accept"] = str(rng.choice(ACCEPTS))
-    return request(path, body.content, [("Content-Type", body.form), *headers.items()])
+    return request(path, body.content, [("Content-Type", body.form), *headers.items()], method)

@@ -196,7 +196,7 @@ def start(folder: Path, rounds: int, tell: Tell) -> None:
 def damaged(folder: Path, rounds: int, tell: Tell) -> None:
     """More than ten thousand damaged bodies."""
     x = windows(3)[:, :, :20]
-    with running(folder / "trivial", threads=1, log="none") as address:
+    with running(folder / "trivial", threads=1, log="none", collections=folder / "kept") as address:
         found = fuzz(address, x, tsrep.load_light(folder / "trivial").embed(x), rounds=4000)
     tell("damaged bodies", "", sum(found.statuses.values()) + found.lost, "count")
     tell("damaged bodies: answered 5xx (0)", "", found.failed, "count")

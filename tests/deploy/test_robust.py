@@ -17,18 +17,22 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.checks import CHECKS
 from service_requests import as_npy, embeddings_of
 from test_deployment import expressions
-from tsrep_deploy.fuzz import fuzz, worker_of
+from tsrep_deploy.fuzz import COLLECTION, fuzz, worker_of
 from tsrep_deploy.running import running
 
 import tsrep
 
+NAME = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 X = np.random.default_rng(41).standard_normal((3, 3, 20)).astype(np.float32)
-METHODS = {"get", "post"}
+WALKS = "/v1/collections/walks"
+"""The collection that the document's examples speak of."""
 
 
 @pytest.fixture(scope="module")
-def address(folder: Path) -> Iterator[str]:
-    with running(folder, threads=1, log="none", max_windows=64) as address:
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a model with both heads, and of a service that keeps collections: every route can answer."""
+    kept = tmp_path_factory.mktemp("kept")
+    with running(folder, threads=1, log="none", max_windows=64, collections=kept) as address:
         yield address
 
 
@@ -40,6 +44,12 @@ def test_damaged_bodies_over_the_wire_leave_the_service_as_it_was(address, model
     assert found.statuses[200] > 10
     assert found.statuses[422] > 300
     assert found.grown < 1.2  # of a worker that has just begun; load.py measures the long run
+    (kept,) = httpx.get(f"{address}/v1/collections").json()["collections"]
+    assert kept["name"] == "damaged"  # no name left its folder
+    whole = {"ids": ["whole"], "windows": X[:1].tolist()}
+    assert httpx.post(f"{address}{COLLECTION}/windows", json=whole).json()["added"] == 1
+    (near,) = httpx.post(f"{address}{COLLECTION}/query", json={"windows": X[:1].tolist()}).json()["neighbours"]
+    assert near[0]["distance"] == pytest.approx(0, abs=1e-3) and "whole" in {one["id"] for one in near}
 
 
 def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
@@ -55,14 +65,21 @@ def test_requests_made_up_from_the_document_are_answered_as_it_says(address):
             max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
         )
         def one(case: schemathesis.Case) -> None:
+            name = case.path_parameters.get("name", "")
+            if NAME.fullmatch(str(name)):  # else each would be asked of a collection that is not there
+                case.path_parameters["name"] = "walks"
             case.call_and_validate(checks=[CHECKS.get_one(name) for name in (
                 "not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
                 "negative_data_rejection",
             )])  # fmt: skip
 
+        httpx.put(f"{address}{WALKS}").raise_for_status()
         one()
-        asked.append(operation.path)
-    assert {"/v1/embed", "/v1/steps", "/v1/classify", "/v1/similarity", "/v1/info", "/metrics"} <= set(asked)
+        asked.append(f"{operation.method.upper()} {operation.path}")
+    document = httpx.get(f"{address}/v1/openapi.json").json()["paths"]
+    every = {f"{verb.upper()} {path}" for path, item in document.items() for verb in item if "/models/" not in path}
+    every.discard("GET /v1/openapi.json")  # which is asked of by reading it
+    assert set(asked) == every and {"POST /v1/forecast", "POST /v1/collections/{name}/query"} <= every
 
 
 def test_the_dashboard_the_alerts_and_the_autoscaler_ask_for_metrics_that_exist(address):
