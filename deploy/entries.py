@@ -123,6 +123,10 @@ def asked(form: str, body: bytes, query: Mapping[str, str], settings: Settings) 
     if not 1 <= k <= settings.max_neighbours:
         most = settings.max_neighbours
         raise Refused("neighbours", f"expected k to be a whole number from 1 to {most}", most, k)
+    windows = sum(len(block.rows) for block in blocks)
+    if windows > settings.max_query_windows:
+        most = settings.max_query_windows
+        raise Refused("windows", f"expected at most {most} windows in a query, got {windows}", most, windows)
     return Asked(blocks, k, facts.condition(wanted, settings))
 
 

@@ -25,8 +25,8 @@ Value = str | int | float | bool | None
 
 LONGEST_KEY = 64
 """Characters of a key of metadata."""
-MOST_IN = 100
-"""Values that `in` takes."""
+MOST_TERMS = 64
+"""Comparisons of a filter; each value of `in` is one, and each is made with every window."""
 EXACT = 2**53
 """Whole numbers beyond it are not told apart by JSON readers, nor here."""
 ORDER = ("<", "<=", ">", ">=")
@@ -66,12 +66,22 @@ def condition(asked: Any, settings: Settings) -> str | None:
     if len(asked) > settings.max_metadata_keys:
         most, got = settings.max_metadata_keys, len(asked)
         raise Refused("filter", f"expected at most {most} keys in the filter, got {got}", most, got)
+    # A filter for equal values is as long as the metadata it finds.
+    size = len(to_json(asked, inf_nan_mode="constants"))
+    if size > settings.max_metadata_bytes:
+        most = settings.max_metadata_bytes
+        raise Refused("filter", f"expected at most {most} bytes of filter, got {size}", most, size)
     found: list[str] = []
+    terms = 0
     for key, wanted in asked.items():
         _key(key, "in the filter", "filter")
         operators = wanted if isinstance(wanted, dict) else {"=": wanted}
         if not operators:
             raise Refused("filter", f"expected an operator for the key '{key}' of the filter, got none", LIKE)
+        terms += sum(len(value) if isinstance(value, list) else 1 for value in operators.values())
+        if terms > MOST_TERMS:
+            message = f"expected at most {MOST_TERMS} comparisons in the filter, each value of 'in' being one, got more"
+            raise Refused("filter", message, MOST_TERMS)
         found += [_one(key, operator, value) for operator, value in operators.items()]
     return " and ".join(found)
 
@@ -81,11 +91,10 @@ LIKE = '{"subject": 3, "label": {"in": ["walk", "run"]}, "age": {">=": 18, "<": 
 
 def _one(key: str, operator: str, value: Any) -> str:
     if operator == "in":
-        if not isinstance(value, list) or not 1 <= len(value) <= MOST_IN:
-            got = len(value) if isinstance(value, list) else _kind(value)
-            raise Refused(
-                "filter", f"expected 'in' of the key '{key}' to be a list of 1 to {MOST_IN} values, got {got}"
-            )
+        if not isinstance(value, list) or not value:
+            got = 0 if isinstance(value, list) else _kind(value)
+            message = f"expected 'in' of the key '{key}' to be a list of 1 to {MOST_TERMS} values, got {got}"
+            raise Refused("filter", message)
         return "(" + " or ".join(_one(key, "=", one) for one in value) + ")"
     if operator != "=" and operator not in ORDER:
         known = ["=", "in", *ORDER]

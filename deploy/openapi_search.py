@@ -6,7 +6,7 @@ from typing import Any
 
 from .engine import Engine
 from .entries import LONGEST_DESCRIPTION
-from .facts import LIKE, LONGEST_KEY
+from .facts import LIKE, LONGEST_KEY, MOST_TERMS
 from .openapi import example
 from .schemas import COUNT, NUMBER, TEXT, Schema, binary, json_of, object_of, parameter, ref, refusals
 from .search import METRICS, PATH
@@ -124,7 +124,7 @@ def _schemas(engine: Engine) -> dict[str, Schema]:
         "minProperties": 1,
         "properties": {
             "=": value,
-            "in": {"type": "array", "items": value, "minItems": 1},
+            "in": {"type": "array", "items": value, "minItems": 1, "maxItems": MOST_TERMS},
             **dict.fromkeys(("<", "<=", ">", ">="), order),
         },
         "additionalProperties": False,
@@ -158,7 +158,10 @@ def _schemas(engine: Engine) -> dict[str, Schema]:
         "Added": object_of({"collection": TEXT, "added": COUNT, "replaced": COUNT, "windows": COUNT}),
         "Ids": object_of({"ids": ids}),
         "Deleted": object_of({"collection": TEXT, "deleted": COUNT, "windows": COUNT}),
-        "Query": object_of({"windows": windows, "k": k, "filter": wanted}, optional=("k", "filter")),
+        "Query": object_of(
+            {"windows": windows | {"maxItems": settings.max_query_windows}, "k": k, "filter": wanted},
+            optional=("k", "filter"),
+        ),
         "Neighbours": object_of(
             {
                 "collection": TEXT,

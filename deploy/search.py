@@ -2,7 +2,7 @@
 
 A collection belongs to one model and to the numbers it gives (`Engine.identity`): when another model has taken its name, the collection
 refuses (409) instead of comparing embeddings of two models. One thread writes, one change after another, so that a collection never
-outgrows its limit; queries have threads of their own. A change is acknowledged when it is committed.
+outgrows its limit; queries have threads of their own, and so has what only tells. A change is acknowledged when it is committed.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from functools import cache, cached_property
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from . import arrow, entries, facts, wire
+from . import entries, facts, wire
 from .answers import aside, counted_in_log, received, told_as_json
 from .engine import Engine
 from .refusal import Refused
@@ -32,14 +33,14 @@ from .shelf import Shelf
 from .visit import VISIT
 
 if TYPE_CHECKING:
-    from .vectors import Kept, Vectors
+    from .vectors import Found, Kept, Vectors
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
 PATH = "/v1/collections"
 METRICS = ("euclidean", "cosine")
-READERS = 2
+SEARCHERS = 2
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -49,7 +50,8 @@ class Collections:
     def __init__(self, settings: Settings, shelf: Shelf) -> None:
         self.settings, self.shelf = settings, shelf
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tsrep-collections")
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="tsrep-neighbours")
+        self._readers = ThreadPoolExecutor(1, thread_name_prefix="tsrep-collections-told")
+        self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="tsrep-neighbours")
 
     def routes(self, answered: Callable[[Handler], Handler]) -> list[Route]:
         one = PATH + "/{name}"
@@ -167,16 +169,18 @@ class Collections:
             counted_in_log(asked.blocks)
             made = np.asarray(await engine.embed(engine.checked(asked.blocks), None), np.float32)
 
-        found = await self._read(lambda vectors: vectors.nearest(name, made, kept.metric, asked.k, asked.condition))
-        if accept == wire.ARROW:
-            return Response(
-                await aside(len(found) * asked.k * 64, lambda: arrow.write_neighbours(found)), media_type=accept
-            )
-        neighbours = [
-            [{"id": one.id, "distance": one.distance, "metadata": from_json(one.metadata)} for one in each]
-            for each in found
-        ]
-        return told_as_json({"collection": name, "model": kept.model, "metric": kept.metric, "neighbours": neighbours})
+        over, most = Event(), self.settings.max_answer_bytes
+
+        def look(vectors: Vectors) -> list[list[Found]]:
+            return vectors.nearest(name, made, kept.metric, asked.k, asked.condition, most, over.is_set)
+
+        try:
+            found = await self._in(self._searchers, look)
+        finally:  # also where it is given up: its thread must not go on
+            over.set()
+        told = {"collection": name, "model": kept.model, "metric": kept.metric}
+        size = sum(len(one.id) + len(one.metadata) + 64 for each in found for one in each)
+        return Response(await aside(size, lambda: wire.write_neighbours(accept, found, told)), media_type=accept)
 
     def warm(self) -> None:
         """Opens the database, which takes a second or two, before somebody waits for it."""
@@ -185,7 +189,8 @@ class Collections:
 
     def close(self) -> None:
         self._writer.shutdown(wait=True, cancel_futures=True)
-        self._readers.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._readers, self._searchers):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     @cached_property
     def _vectors(self) -> Vectors:
@@ -236,7 +241,7 @@ class Collections:
         self._refuse_without()
 
         def call() -> T:
-            from .vectors import Unknown
+            from .vectors import TooLarge, Unknown
 
             try:
                 return work(self._vectors)
@@ -245,6 +250,10 @@ class Collections:
                 raise Refused(
                     "collection", f"expected a collection that is there, got '{name}': PUT makes it"
                 ) from None
+            except TooLarge:
+                most = self.settings.max_answer_bytes
+                message = f"expected an answer of at most {most} bytes, got more: ask for fewer windows or neighbours"
+                raise Refused("answer_size", message, most) from None
 
         return await asyncio.get_running_loop().run_in_executor(threads, call)
 

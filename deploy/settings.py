@@ -50,6 +50,7 @@ class Settings:
     max_collections:  collections that are kept (409 beyond).
     max_collection_windows: windows of a collection (409 beyond); a query compares with all of them.
     max_neighbours:   neighbours that a query asks for (422 beyond).
+    max_query_windows: windows of a query (413 beyond); each is compared with the whole collection.
     max_id:           characters of the id of a window (422 beyond).
     max_metadata_keys: keys of the metadata of a window, and of a filter (422 beyond).
     max_metadata_bytes: bytes of the metadata of a window as JSON (422 beyond).
@@ -78,6 +79,7 @@ class Settings:
     max_collections: int = 64
     max_collection_windows: int = 100_000
     max_neighbours: int = 100
+    max_query_windows: int = 64
     max_id: int = 128
     max_metadata_keys: int = 32
     max_metadata_bytes: int = 4096

@@ -58,6 +58,14 @@ class Unknown(Exception):
     """There is no such collection."""
 
 
+class TooLarge(Exception):
+    """What was found is larger than it may be."""
+
+
+class GivenUp(Exception):
+    """Nobody waits for it any more."""
+
+
 class Vectors:
     """where: a folder, an object store such as s3://bucket/path, or a server as db://name (LANCEDB_API_KEY, LANCEDB_HOST)."""
 
@@ -129,16 +137,33 @@ class Vectors:
         self._tidy(name)
         return int(done.num_deleted_rows)
 
-    def nearest(self, name: str, queries: np.ndarray, metric: str, k: int, condition: str | None) -> list[list[Found]]:
-        """The k nearest of those that the condition lets through, for each query (n, feature): exact, all vectors are compared."""
-        table = self._table(name)
+    def nearest(
+        self,
+        name: str,
+        queries: np.ndarray,
+        metric: str,
+        k: int,
+        condition: str | None,
+        most: int = 2**31,
+        over: Callable[[], bool] = bool,
+    ) -> list[list[Found]]:
+        """The k nearest of those that the condition lets through, for each query (n, feature): exact, all vectors are compared.
+
+        most: bytes that may be found, TooLarge beyond. over: whether nobody waits any more, asked before each query; then GivenUp.
+        """
+        table, size = self._table(name), 0
         found = []
         for query in queries:
+            if over():
+                raise GivenUp
             search = table.search(query, vector_column_name="vector").distance_type(METRICS[metric])
             search = search.select(["id", "metadata", "_distance"]).limit(k)
             if condition is not None:
                 search = search.where(condition, prefilter=True)
             rows = search.to_arrow()
+            size += rows.nbytes
+            if size > most:
+                raise TooLarge
             apart = np.maximum(rows.column("_distance").to_numpy().astype(np.float64), 0.0)
             apart = np.sqrt(apart) if metric == "euclidean" else apart
             ids, told = rows.column("id").to_pylist(), rows.column("metadata").to_pylist()

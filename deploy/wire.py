@@ -138,6 +138,14 @@ def write_forecasts(form: str, said: Forecasts) -> bytes:
     return to_json({**told, "forecasts": said.values.tolist()})
 
 
+def write_neighbours(form: str, found: Sequence[Sequence[Any]], told: dict[str, Any]) -> bytes:
+    """found: `vectors.Found`, of each query, by distance; their metadata are JSON already. told: what JSON says beside them."""
+    if form == ARROW:
+        return arrow.write_neighbours(found)
+    parts = [b",".join(_neighbour(one) for one in each) for each in found]
+    return to_json(told)[:-1] + b',"neighbours":[' + b",".join(b"[" + part + b"]" for part in parts) + b"]}"
+
+
 def parsed(adapter: TypeAdapter[Any], body: bytes, keys: Sequence[str], like: str) -> dict[str, Any]:
     """A body of JSON as the adapter has it, `like` being an example. Refused where it reads otherwise, or holds other keys."""
     try:
@@ -188,6 +196,11 @@ def _to_json(answer: Answer) -> bytes:
     # NaN: steps before the first and after the last observed one
     parts = [to_json(one.tolist(), inf_nan_mode="null") for one in sent.values]
     return b"".join([head[:-1], b',"embeddings":[', b",".join(parts), b"]}"])
+
+
+def _neighbour(one: Any) -> bytes:
+    metadata: bytes = one.metadata.encode()
+    return to_json({"id": one.id, "distance": one.distance})[:-1] + b',"metadata":' + metadata + b"}"
 
 
 def _quality(parameters: Sequence[str]) -> float:

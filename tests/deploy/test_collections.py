@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +201,11 @@ def test_without_a_place_or_the_library_every_route_says_what_is_missing(service
         ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"filter": {"a": {"in": []}}}})], "filter"),
         ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"filter": {"a": {"=": {"=": 1}}}}})], "filter"),
         ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"where": 1}})], "malformed"),
+        ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"filter": {"a": {"in": ["x"] * 65}}}})], "filter"),
+        ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"filter": {k: {"in": ["x"] * 33} for k in "ab"}}})], "filter"),
+        ({}, [("POST", "/a/query", {"json": as_json(X[:1])["json"] | {"filter": {"a": "x" * 4096}}})], "filter"),
+        ({"max_query_windows": 2}, [("POST", "/a/query", as_json(X[:3]))], "windows"),
+        ({"max_answer_bytes": 1000}, [("POST", "/a/query", {"json": as_json(X[:3])["json"] | {"k": 10}})], "answer_size"),
         ({}, [("PUT", "/Walks", {})], "collection_name"),
         ({}, [("PUT", "/..", {})], "collection_name"),
         ({}, [("PUT", "/b", {"json": {"metric": "dot"}})], "metadata"),
@@ -264,6 +270,36 @@ def test_every_example_of_the_document_runs_and_is_answered_as_it_says(keeping):
         seen.append((answer.status_code, answer.json()))
     assert [status for status, _ in seen] == [201, *[200] * 6]
     assert [one["id"] for one in seen[3][1]["neighbours"][0]] == ["a"]
+
+
+def test_a_query_that_is_given_up_is_not_searched_on_and_others_are_told_meanwhile(keeping, monkeypatch):
+    running = keeping(timeout=1)
+    filled(running)
+    begun, let, real = [], threading.Event(), Vectors.nearest
+
+    def slow(self, name, queries, *said):
+        over = said[-1]
+
+        def watched() -> bool:
+            begun.append(over())
+            let.wait(10)
+            return over()
+
+        return real(self, name, queries, *said[:-1], watched)
+
+    monkeypatch.setattr(Vectors, "nearest", slow)
+
+    async def together(client: httpx.AsyncClient) -> list[httpx.Response]:
+        asked = [client.post("/v1/collections/walks/query", **as_json(X[:5])) for _ in range(3)]
+        told = asyncio.create_task(asyncio.wait_for(client.get("/v1/collections/walks"), 0.9))
+        return [await told, *await asyncio.gather(*asked)]
+
+    # The collection must be told of before the first query's time is over, though every thread that searches is busy.
+    told, *queries = running.within(together)
+    let.set()
+    running.app.state.collections._searchers.shutdown(wait=True)
+    assert told.status_code == 200 and [answer.status_code for answer in queries] == [504] * 3
+    assert begun == [False, False]  # one look of each thread: neither the next windows nor the third query are searched
 
 
 KEYS = st.sampled_from(["a", "b", "|sa=", "ключ", "x' or '1'='1", "a\x00b"])

@@ -21,6 +21,9 @@ Value = str | int | float | bool | None
 
 PATH = "/v1/collections"
 
+QUERIED = 64
+"""Windows of a query at most, as the service has it by default: each is compared with the whole collection."""
+
 
 @dataclass(frozen=True)
 class Collection:
@@ -101,8 +104,9 @@ class SearchCalls:
     ) -> Iterator[Call[list[list[Neighbour]]]]:
         windows = as_windows(X)
         params = {"k": str(k)} | ({} if where is None else {"filter": _json(where, "the filter")})
-        for begin in range(0, max(1, len(windows)), self.batch):
-            part = windows[begin : begin + self.batch]
+        batch = min(self.batch, QUERIED)
+        for begin in range(0, max(1, len(windows)), batch):
+            part = windows[begin : begin + batch]
 
             def neighbours(answer: httpx.Response, queries: int = len(part)) -> list[list[Neighbour]]:
                 return _neighbours(answer, queries)
