@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -89,3 +90,23 @@ def _halved(x: np.ndarray) -> np.ndarray:
             "float16",
         )
     return half
+
+
+MOST_SIZE = 1e37
+"""Squared length of an embedding, float32: of two such the difference is finite too; the cosine also needs one that is not nothing."""
+
+
+def comparable(embeddings: Any, metric: str) -> np.ndarray:
+    """(n, feature) float32, such as have a distance. Refused where one is too large for it, or has no direction for the cosine."""
+    made = np.ascontiguousarray(embeddings, np.float32)
+    with np.errstate(over="ignore"):
+        size = np.einsum("nf,nf->n", made, made)
+    least = 1 / MOST_SIZE if metric == "cosine" else 0.0
+    bad = np.flatnonzero(~((size >= least) & (size <= MOST_SIZE)))
+    if len(bad):
+        message = (
+            f"expected numbers of the size that the model was trained on, the embedding of window {bad[0]} has a squared length of "
+            f"{size[bad[0]]:.3g}, which does not compare: from {least:.3g} to {MOST_SIZE:.3g} do"
+        )
+        raise Refused("overflow", message)
+    return made

@@ -18,7 +18,6 @@ from functools import cache, cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
 from pydantic_core import to_json
 from starlette.requests import Request
 from starlette.responses import Response
@@ -27,6 +26,7 @@ from starlette.routing import Route
 from . import entries, facts, wire
 from .answers import aside, counted_in_log, received, told_as_json
 from .engine import Engine
+from .numbers import comparable
 from .refusal import Refused
 from .settings import Settings
 from .shelf import Shelf
@@ -126,7 +126,7 @@ class Collections:
             form, _, body = await received(request, self.settings, (), (wire.JSON, wire.ARROW), (wire.JSON,))
             given = await aside(len(body), lambda: entries.added(form, body, self.settings))
             counted_in_log(given.blocks)
-            made = await engine.embed(engine.checked(given.blocks), None)
+            made = comparable(await engine.embed(engine.checked(given.blocks), None), kept.metric)
 
         def put(vectors: Vectors) -> dict[str, Any]:
             most, new = self.settings.max_collection_windows, vectors.new(name, given.ids)
@@ -139,7 +139,7 @@ class Collections:
                 raise _changed(name, kept)
             told = [to_json(one).decode() for one in given.metadata]
             known = [facts.facts(one) for one in given.metadata]
-            vectors.put(name, given.ids, np.ascontiguousarray(made, np.float32), told, known)
+            vectors.put(name, given.ids, made, told, known)
             return {"collection": name, "added": new, "replaced": len(given.ids) - new, "windows": vectors.count(name)}
 
         return told_as_json(await self._write(put))
@@ -167,7 +167,7 @@ class Collections:
             )
             asked = await aside(len(body), lambda: entries.asked(form, body, request.query_params, self.settings))
             counted_in_log(asked.blocks)
-            made = np.asarray(await engine.embed(engine.checked(asked.blocks), None), np.float32)
+            made = comparable(await engine.embed(engine.checked(asked.blocks), None), kept.metric)
 
         over, most = Event(), self.settings.max_answer_bytes
 

@@ -272,6 +272,23 @@ def test_every_example_of_the_document_runs_and_is_answered_as_it_says(keeping):
     assert [one["id"] for one in seen[3][1]["neighbours"][0]] == ["a"]
 
 
+@pytest.mark.parametrize(("metric", "scale"), [("euclidean", 1e22), ("cosine", 1e22), ("cosine", 0.0)])
+def test_an_embedding_that_does_not_compare_is_neither_kept_nor_asked_for(keeping, metric, scale, monkeypatch):
+    running = keeping()
+    filled(running, metric=metric)
+    real = Engine.embed
+
+    async def other(self, blocks, pool):
+        return await real(self, blocks, pool) * np.array([[1.0], [scale]], np.float32)
+
+    monkeypatch.setattr(Engine, "embed", other)
+    for path, request in (("windows", entries(X[:2], "xy")), ("query", as_json(X[:2]))):
+        answer = ask(running, "POST", f"/walks/{path}", **request)
+        assert (answer.status_code, answer.json()["error"]["reason"]) == (422, "overflow")
+        assert "window 1" in answer.json()["error"]["message"]
+    assert ask(running, "GET", "/walks").json()["count"] == 30
+
+
 def test_a_query_that_is_given_up_is_not_searched_on_and_others_are_told_meanwhile(keeping, monkeypatch):
     running = keeping(timeout=1)
     filled(running)
