@@ -12,7 +12,7 @@ import importlib.util
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache, cached_property
 from threading import Event
@@ -71,9 +71,15 @@ class Collections:
 
     async def all(self, request: Request) -> Response:
         """Every collection."""
+        self._refuse_without()
+        from .vectors import Unknown
 
         def look(vectors: Vectors) -> list[dict[str, Any]]:
-            return [_told(name, vectors) for name in vectors.names()]
+            found = []
+            for name in vectors.names():
+                with suppress(Unknown):  # deleted meanwhile
+                    found.append(_told(name, vectors))
+            return found
 
         return told_as_json({"collections": await self._read(look)})
 
@@ -172,6 +178,8 @@ class Collections:
         over, most = Event(), self.settings.max_answer_bytes
 
         def look(vectors: Vectors) -> list[list[Found]]:
+            if vectors.kept(name) != kept:  # deleted and made again in between
+                raise _changed(name, kept)
             return vectors.nearest(name, made, kept.metric, asked.k, asked.condition, most, over.is_set)
 
         try:

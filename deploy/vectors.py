@@ -101,19 +101,18 @@ class Vectors:
         return True
 
     def drop(self, name: str) -> None:
-        self._table(name)
-        self._database.drop_table(name)
+        self._on(name, lambda _: self._database.drop_table(name))
         self._changes.pop(name, None)
 
     def kept(self, name: str) -> Kept:
-        return Kept(**from_json(self._table(name).schema.metadata[KEPT]))
+        return Kept(**from_json(self._on(name, lambda table: table.schema.metadata[KEPT])))
 
     def count(self, name: str) -> int:
-        return int(self._table(name).count_rows())
+        return int(self._on(name, lambda table: table.count_rows()))
 
     def new(self, name: str, ids: Sequence[str]) -> int:
         """How many of the ids the collection does not hold yet."""
-        return len(ids) - int(self._table(name).count_rows(_among(ids)))
+        return len(ids) - int(self._on(name, lambda table: table.count_rows(_among(ids))))
 
     def put(
         self, name: str, ids: Sequence[str], vectors: np.ndarray, metadata: Sequence[str], facts: Sequence[str]
@@ -123,17 +122,16 @@ class Vectors:
 
         column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
-        def write() -> None:
-            table = self._table(name)
+        def write(table: Any) -> None:
             rows = pa.table([pa.array(ids), column, pa.array(metadata), pa.array(facts)], schema=table.schema)
             table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(rows)
 
-        _again(write)
+        _again(lambda: self._on(name, write))
         self._tidy(name)
 
     def remove(self, name: str, ids: Sequence[str]) -> int:
         """How many were there and are deleted, in one commit."""
-        done = _again(lambda: self._table(name).delete(_among(ids)))
+        done = _again(lambda: self._on(name, lambda table: table.delete(_among(ids))))
         self._tidy(name)
         return int(done.num_deleted_rows)
 
@@ -151,28 +149,34 @@ class Vectors:
 
         most: bytes that may be found, TooLarge beyond. over: whether nobody waits any more, asked before each query; then GivenUp.
         """
-        table, size = self._table(name), 0
-        found = []
-        for query in queries:
-            if over():
-                raise GivenUp
-            search = table.search(query, vector_column_name="vector").distance_type(METRICS[metric])
-            search = search.select(["id", "metadata", "_distance"]).limit(k)
-            if condition is not None:
-                search = search.where(condition, prefilter=True)
-            rows = search.to_arrow()
-            size += rows.nbytes
-            if size > most:
-                raise TooLarge
-            apart = np.maximum(rows.column("_distance").to_numpy().astype(np.float64), 0.0)
-            apart = np.sqrt(apart) if metric == "euclidean" else apart
-            ids, told = rows.column("id").to_pylist(), rows.column("metadata").to_pylist()
-            found.append([Found(*one) for one in zip(ids, apart.tolist(), told, strict=True)])
-        return found
 
-    def _table(self, name: str) -> Any:
+        def search(table: Any) -> list[list[Found]]:
+            found, size = [], 0
+            for query in queries:
+                if over():
+                    raise GivenUp
+                asked = table.search(query, vector_column_name="vector").distance_type(METRICS[metric])
+                asked = asked.select(["id", "metadata", "_distance"]).limit(k)
+                if condition is not None:
+                    asked = asked.where(condition, prefilter=True)
+                rows = asked.to_arrow()
+                size += rows.nbytes
+                if size > most:
+                    raise TooLarge
+                apart = np.maximum(rows.column("_distance").to_numpy().astype(np.float64), 0.0)
+                apart = np.sqrt(apart) if metric == "euclidean" else apart
+                ids, told = rows.column("id").to_pylist(), rows.column("metadata").to_pylist()
+                found.append([Found(*one) for one in zip(ids, apart.tolist(), told, strict=True)])
+            return found
+
+        return self._on(name, search)
+
+    def _on(self, name: str, work: Callable[[Any], T]) -> T:
+        """What is made of the table. Unknown where there is none, or none any more: another may delete it meanwhile."""
         try:
-            return self._database.open_table(name)
+            return work(self._database.open_table(name))
+        except (GivenUp, TooLarge):
+            raise
         except Exception:
             if name in self.names():
                 raise
@@ -185,7 +189,7 @@ class Vectors:
         if count < TIDY:
             return
         try:
-            self._table(name).optimize(cleanup_older_than=OLD)
+            self._on(name, lambda table: table.optimize(cleanup_older_than=OLD))
         except Exception as error:  # another process was faster; the next one tidies up
             log.info("a collection stays untidy", extra={"told": {"collection": name, "error": str(error)[:200]}})
 

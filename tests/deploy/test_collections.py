@@ -272,6 +272,56 @@ def test_every_example_of_the_document_runs_and_is_answered_as_it_says(keeping):
     assert [one["id"] for one in seen[3][1]["neighbours"][0]] == ["a"]
 
 
+def test_a_collection_that_is_deleted_while_it_is_used_is_unknown(tmp_path):
+    import shutil
+
+    held = Vectors(str(tmp_path))
+    queries = np.zeros((2, 2), np.float32)
+
+    def gone() -> bool:
+        shutil.rmtree(tmp_path / "a.lance")
+        return False
+
+    uses = [
+        lambda table: held.put("a", ["y"], queries[:1], ["{}"], ["|"]),
+        lambda table: held.remove("a", ["x"]),
+        lambda table: held.nearest("a", queries, "euclidean", 1, None, over=gone),
+    ]
+    for use in uses:
+        held.create("a", Kept("m", "0", "euclidean", 2))
+        held.put("a", ["x"], queries[:1], ["{}"], ["|"])
+        real = held._on
+        if use is not uses[-1]:
+
+            def late(name, work, real=real):
+                return real(name, lambda table: (gone(), work(table))[1])
+
+            held._on = late
+        with pytest.raises(Unknown):
+            use(None)
+        held._on = real
+
+
+def test_what_vanishes_or_is_made_again_between_two_looks_is_no_failure(keeping, monkeypatch):
+    running = keeping()
+    filled(running)
+    seen, names = iter([["vanished", "walks"]]), Vectors.names
+    monkeypatch.setattr(Vectors, "names", lambda self: next(seen, None) or names(self))
+    assert [one["name"] for one in ask(running, "GET", "").json()["collections"]] == ["walks"]
+    monkeypatch.undo()
+    real = Vectors.kept
+
+    def again(self, name):
+        kept = real(self, name)
+        self.drop(name)
+        self.create(name, Kept(kept.model, "another", kept.metric, 2))
+        return kept
+
+    monkeypatch.setattr(Vectors, "kept", again)
+    answer = ask(running, "POST", "/walks/query", **as_json(X[:1]))
+    assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "identity")
+
+
 @pytest.mark.parametrize(("metric", "scale"), [("euclidean", 1e22), ("cosine", 1e22), ("cosine", 0.0)])
 def test_an_embedding_that_does_not_compare_is_neither_kept_nor_asked_for(keeping, metric, scale, monkeypatch):
     running = keeping()
