@@ -1,6 +1,6 @@
 """Collections for search: the routes under /v1/collections. Windows are embedded here and kept by vectors.py.
 
-A collection belongs to one model and to the numbers it gives (`Engine.identity`): when another model has taken its name, the collection
+A collection belongs to the numbers that a model gives (`Engine.identity`), whatever its name: when no model gives them, the collection
 refuses (409) instead of comparing embeddings of two models. One thread writes, one change after another, so that a collection never
 outgrows its limit; queries have threads of their own, and so has what only tells. A change is acknowledged when it is committed.
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import logging
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache, cached_property
-from threading import Event
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic_core import to_json
@@ -38,9 +39,13 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
 
+log = logging.getLogger("tsrep.serve")
+
 PATH = "/v1/collections"
 METRICS = ("euclidean", "cosine")
 SEARCHERS = 2
+TIDIED = 60.0
+"""Seconds between looks whether something that was deleted still lies on the disk."""
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
@@ -50,6 +55,7 @@ class Collections:
     def __init__(self, settings: Settings, shelf: Shelf) -> None:
         self.settings, self.shelf = settings, shelf
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="tsrep-collections")
+        self._closed = Event()
         self._readers = ThreadPoolExecutor(1, thread_name_prefix="tsrep-collections-told")
         self._searchers = ThreadPoolExecutor(SEARCHERS, thread_name_prefix="tsrep-neighbours")
 
@@ -109,9 +115,10 @@ class Collections:
                 raise Refused("full", f"expected at most {most} collections, this would be one more", most, most + 1)
             made = vectors.create(name, kept)
             found = vectors.kept(name)
-            if found != replace(kept, description=found.description):  # another description is no other collection
-                other = {key: value for key, value in asdict(found).items() if value != asdict(kept)[key]}
-                other.pop("description", None)
+            # Another description is no other collection, and a model's name is for people: `identity` says which it is.
+            told = {key: value for key, value in asdict(found).items() if key not in ("description", "model")}
+            other = {key: value for key, value in told.items() if value != asdict(kept)[key]}
+            if other:
                 message = f"expected a new collection, '{name}' is there, with another {', '.join(other)}: choose another name"
                 raise Refused("exists", message, got=other)
             return made, _told(name, vectors)
@@ -191,11 +198,23 @@ class Collections:
         return Response(await aside(size, lambda: wire.write_neighbours(accept, found, told)), media_type=accept)
 
     def warm(self) -> None:
-        """Opens the database, which takes a second or two, before somebody waits for it."""
-        if self.settings.collections:
+        """Opens the database, which takes a second or two, before somebody waits for it; from now on it is kept tidy."""
+        if self.settings.collections and _installed():
             self._readers.submit(lambda: self._vectors)
+        if self.settings.collections and _installed() and not self.settings.collections.startswith("db://"):
+            Thread(target=self._keep_tidy, name="tsrep-tidy", daemon=True).start()
+
+    def _keep_tidy(self) -> None:
+        vectors = self._vectors
+        while not self._closed.wait(TIDIED):
+            try:
+                self._writer.submit(vectors.tidy).result()
+            except Exception as error:  # the place does not answer: the next look may do better
+                if not self._closed.is_set():
+                    log.warning("collections stay untidy", extra={"told": {"error": str(error)[:200]}})
 
     def close(self) -> None:
+        self._closed.set()
         self._writer.shutdown(wait=True, cancel_futures=True)
         for threads in (self._readers, self._searchers):
             threads.shutdown(wait=False, cancel_futures=True)
@@ -231,11 +250,16 @@ class Collections:
 
     @contextmanager
     def _of(self, name: str, kept: Kept) -> Iterator[Engine]:
-        """The engine whose embeddings the collection holds."""
-        if kept.model not in self.shelf.names:
+        """The engine whose embeddings the collection holds, whatever it is called now."""
+        for model in sorted(self.shelf.names, key=lambda one: one != kept.model):  # of two alike the one of its name
+            with self.shelf.borrow(model) as found:
+                alike = found.identity == kept.identity
+            if alike:
+                break
+        else:
             raise _changed(name, kept)
-        with self._engine(kept.model) as engine:
-            if engine.identity != kept.identity:
+        with self._engine(model) as engine:
+            if engine.identity != kept.identity:  # exchanged in this moment
                 raise _changed(name, kept)
             yield engine
 
@@ -295,7 +319,7 @@ def _named(request: Request) -> str:
 
 def _changed(name: str, kept: Kept) -> Refused:
     message = (
-        f"expected the model '{kept.model}' as it was when the collection '{name}' was made, the service has another or none: "
+        f"expected the model '{kept.model}' as it was when the collection '{name}' was made, under any name, the service has none: "
         "make a new collection of the new model, embeddings of two models do not compare"
     )
     return Refused("identity", message, kept.identity)

@@ -79,6 +79,7 @@ class Vectors:
         # Every look at a table finds what any other process has committed before it.
         self._database = lancedb.connect(where, read_consistency_interval=timedelta(0), **said)
         self._changes: dict[str, int] = {}
+        self._changed: dict[str, float] | None = None
 
     def names(self) -> list[str]:
         return sorted(self._database.table_names(limit=10_000))
@@ -103,6 +104,28 @@ class Vectors:
     def drop(self, name: str) -> None:
         self._on(name, lambda _: self._database.drop_table(name))
         self._changes.pop(name, None)
+
+    def tidy(self) -> None:
+        """Deleted and replaced windows leave the disk, those of the last changes `OLD` after them: to be called now and then.
+
+        Joining pieces alone leaves a piece of which less than a tenth is deleted as it is; so all rows are written anew, which is a
+        commit like any other, and what earlier states held alone is deleted. The first call looks at every collection.
+        """
+        now = time.monotonic()
+        if self._changed is None:
+            self._changed = dict.fromkeys(self.names(), now)
+        for name, when in list(self._changed.items()):
+            try:
+                rewritten = self._on(name, _rewritten)
+            except Unknown:
+                del self._changed[name]
+            except Exception as error:  # another process was faster
+                log.info("a collection stays untidy", extra={"told": {"collection": name, "error": str(error)[:200]}})
+            else:
+                if rewritten:
+                    self._changed[name] = now
+                elif now - when > OLD.total_seconds():
+                    del self._changed[name]
 
     def kept(self, name: str) -> Kept:
         return Kept(**from_json(self._on(name, lambda table: table.schema.metadata[KEPT])))
@@ -184,6 +207,8 @@ class Vectors:
 
     def _tidy(self, name: str) -> None:
         """Many small commits become few large pieces, now and then."""
+        if self._changed is not None:
+            self._changed[name] = time.monotonic()
         count = self._changes.get(name, TIDY - 1) + 1  # the first change after a start tidies up too
         self._changes[name] = count % TIDY
         if count < TIDY:
@@ -192,6 +217,16 @@ class Vectors:
             self._on(name, lambda table: table.optimize(cleanup_older_than=OLD))
         except Exception as error:  # another process was faster; the next one tidies up
             log.info("a collection stays untidy", extra={"told": {"collection": name, "error": str(error)[:200]}})
+
+
+def _rewritten(table: Any) -> bool:
+    """Joins the pieces of a table, and writes those rows anew that lie beside deleted ones; whether there were such."""
+    table.optimize(cleanup_older_than=OLD)
+    pieces = table.stats()["fragment_stats"]
+    if round(pieces["lengths"]["mean"] * pieces["num_fragments"]) <= table.count_rows():
+        return False
+    table.update(where="true", values_sql={"facts": "facts"})
+    return True
 
 
 def _among(ids: Sequence[str]) -> str:

@@ -5,7 +5,9 @@ import io
 import json
 import sys
 import threading
+import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from service_requests import arrow_of, as_json
 from tsrep_deploy import facts, search, wire
+from tsrep_deploy import vectors as vectors_of
 from tsrep_deploy.engine import Engine
 from tsrep_deploy.refusal import Refused
 from tsrep_deploy.settings import Settings
@@ -145,9 +148,18 @@ def test_vectors_of_another_model_are_never_compared(keeping, model):
     for path, request in (("windows", entries(X[:1], ["a"])), ("query", as_json(X[:1]))):
         answer = ask(running, "POST", f"/walks/{path}", **request)
         assert (answer.status_code, answer.json()["error"]["reason"]) == (409, "identity")
-    renamed = keeping(model="other")
-    assert ask(renamed, "POST", "/walks/query", **as_json(X[:1])).status_code == 409
-    assert ask(renamed, "DELETE", "/walks").status_code == 200
+    assert ask(running, "DELETE", "/walks").status_code == 200
+
+
+def test_a_model_under_another_name_keeps_its_collections(keeping, model):
+    filled(keeping())
+    renamed = keeping(model="first,other")
+    renamed.shelf.put("first", Engine(model, renamed.settings, "first", "1"))
+    answer = ask(renamed, "POST", "/walks/query", **as_json(X[:1]))
+    assert answer.status_code == 200 and answer.json()["neighbours"][0][0]["id"] == "w0"
+    assert ask(renamed, "POST", "/walks/windows", **entries(X[:1], ["new"])).json()["added"] == 1
+    assert ask(renamed, "PUT", "/walks", json={"model": "other"}).status_code == 200
+    assert ask(renamed, "PUT", "/walks", json={"model": "first"}).status_code == 409
 
 
 def test_a_head_or_another_name_leaves_the_identity_and_other_weights_change_it(model, folder, tmp_path):
@@ -270,6 +282,30 @@ def test_every_example_of_the_document_runs_and_is_answered_as_it_says(keeping):
         seen.append((answer.status_code, answer.json()))
     assert [status for status, _ in seen] == [201, *[200] * 6]
     assert [one["id"] for one in seen[3][1]["neighbours"][0]] == ["a"]
+
+
+def test_what_is_deleted_or_replaced_leaves_the_disk(keeping, tmp_path, monkeypatch):
+    """One window of thirty each, which joining pieces alone would leave where it is."""
+    monkeypatch.setattr(vectors_of, "OLD", timedelta(milliseconds=1))
+    monkeypatch.setattr(search, "TIDIED", 0.05)
+    running = keeping()
+    made(running)
+    told = [{"name": f"secret-{i}-"} for i in range(30)]
+    ask(running, "POST", "/walks/windows", **entries(X, IDS, told))
+    running.app.state.collections.warm()
+
+    def held(text: bytes) -> bool:
+        return any(text in path.read_bytes() for path in (tmp_path / "kept").rglob("*.lance") if path.is_file())
+
+    assert held(b"secret-3-") and held(b"secret-4-")
+    assert ask(running, "DELETE", "/walks/windows", json={"ids": ["w3"]}).json()["deleted"] == 1
+    assert ask(running, "POST", "/walks/windows", **entries(X[:1], ["w4"], [{"name": "other"}])).json()["replaced"] == 1
+    end = time.monotonic() + 10
+    while (held(b"secret-3-") or held(b"secret-4-")) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not held(b"secret-3-") and not held(b"secret-4-") and held(b"secret-5-")
+    answer = ask(running, "POST", "/walks/query", json=as_json(X[5:6])["json"] | {"k": 100}).json()["neighbours"][0]
+    assert len(answer) == 29 and answer[0] == {"id": "w5", "distance": answer[0]["distance"], "metadata": told[5]}
 
 
 def test_a_collection_that_is_deleted_while_it_is_used_is_unknown(tmp_path):
