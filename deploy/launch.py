@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from .keys import Keys
 from .settings import Settings, flag, texts, variable
 from .shelf import FROM
 
+STORES = ("s3", "gs", "az", "db")
+"""What collections are kept in besides a folder: object stores, and a server of LanceDB."""
 HOST, PORT = "127.0.0.1", 3000
 STOP_WITHIN = 10
 """Seconds that running requests get when the server is told to stop."""
@@ -104,13 +107,21 @@ def _kept_in(where: str) -> str:
     """Where collections are kept, as the worker finds it. InputError without the library, or where no folder can be."""
     if importlib.util.find_spec("lancedb") is None:
         raise InputError('--collections needs LanceDB: pip install "tsrep[search]"')
-    if "://" in where:
-        return where
+    scheme, colon, rest = where.partition(":")
+    if colon and rest.startswith("/") and "/" not in scheme:
+        if scheme in STORES and rest.startswith("//") and rest[2:]:
+            return where
+        known = ", ".join(f"{store}://…" for store in STORES)
+        raise InputError(f"expected a folder or one of {known} for --collections, got {where}")
     folder = Path(where).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:  # a folder that is there may be one to read only
+            probe.write(b"tsrep")
     except OSError as error:
-        raise InputError(f"expected a folder for --collections, got {where} ({error.strerror})") from None
+        raise InputError(
+            f"expected a folder that can be written for --collections, got {where} ({error.strerror})"
+        ) from None
     return str(folder)
 
 

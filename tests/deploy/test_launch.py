@@ -161,3 +161,27 @@ def test_the_supervisor_needs_neither_torch_nor_the_model():
 def test_the_package_is_the_deploy_folder_of_the_checkout():
     here = Path(__file__).parents[2]
     assert Path(launch.__file__).resolve().parent == here / "deploy"
+
+
+@pytest.mark.parametrize("where", ["ftp://x", "s3:/b", "s3://", "file:///x", "x:/", "http://a/b"])
+def test_a_place_of_collections_that_is_none_is_an_input_error_and_makes_no_folder(where, tmp_path, monkeypatch):
+    pytest.importorskip("lancedb")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(tsrep.InputError, match="s3://…, gs://…, az://…, db://…"):
+        launch._kept_in(where)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_collections_is_proved_by_writing_to_it(tmp_path, monkeypatch):
+    pytest.importorskip("lancedb")
+    assert (
+        launch._kept_in(str(tmp_path / "kept")) == str(tmp_path / "kept") and launch._kept_in("s3://b/c") == "s3://b/c"
+    )
+    assert list((tmp_path / "kept").iterdir()) == []
+
+    def denied(**said):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(launch.tempfile, "TemporaryFile", denied)  # whoever tests may be root, who may write everywhere
+    with pytest.raises(tsrep.InputError, match=r"can be written .* \(Permission denied\)"):
+        launch._kept_in(str(tmp_path / "kept"))
