@@ -148,19 +148,31 @@ async def received(
     known: Sequence[str],
     forms: Sequence[str] = wire.FORMS,
     answers: Sequence[str] = wire.FORMS,
+    most: int | None = None,
 ) -> tuple[str, str, bytes]:
-    """Form of the body, form of the answer, and the body. Refused for an unknown query, and for what has none of these forms."""
+    """Form of the body, form of the answer, and the body. Refused for an unknown query, and for what has none of these forms.
+
+    most: bytes of the body, where it is less than the service's own limit."""
     headers = request.headers
-    for name in request.query_params:
-        if name not in known:
-            expected = f"no query but {', '.join(known)}" if known else "no query"
-            raise Refused("query", f"expected {expected}, got '{name[:50]}'", list(known), name[:50])
+    no_query_but(known, request)
     if headers.get("content-encoding", "identity") != "identity":
         got = headers["content-encoding"][:50]
         raise Refused("content_encoding", f"expected a body without Content-Encoding, got {got}", "identity", got)
     form = wire.form_of(headers.get("content-type"), forms)
     accept = wire.wanted(headers.get("accept"), answers)
-    return form, accept, await body_of(request, settings.max_body_bytes, settings.body_timeout)
+    return (
+        form,
+        accept,
+        await body_of(request, min(settings.max_body_bytes, most or settings.max_body_bytes), settings.body_timeout),
+    )
+
+
+def no_query_but(known: Sequence[str], request: Request) -> None:
+    """Refused for an unknown query."""
+    for name in request.query_params:
+        if name not in known:
+            expected = f"no query but {', '.join(known)}" if known else "no query"
+            raise Refused("query", f"expected {expected}, got '{name[:50]}'", list(known), name[:50])
 
 
 def counted_in_log(blocks: list[Block]) -> None:

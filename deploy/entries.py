@@ -17,6 +17,8 @@ from .windows import Block
 
 LONGEST_DESCRIPTION = 1000
 """Characters."""
+LONGEST_CREATED = 2**14
+"""Bytes of the body that creates a collection."""
 
 CREATED = '{"model": "first", "metric": "cosine", "description": "walks of 2024"}'
 ADDED = '{"ids": ["a"], "windows": [[[0.1, null, 0.3]]], "metadata": [{"subject": 3}]}'
@@ -98,6 +100,11 @@ def added(form: str, body: bytes, settings: Settings) -> Added:
             raise Refused("ids", f"expected as many {name} as windows, {count}, got {many}", count, many)
     told_of = [facts.checked(one, settings, f"of window {row}") for row, one in enumerate(metadata)]
     return Added(_ids(ids, settings), blocks, told_of)
+
+
+def longest_deleted(settings: Settings) -> int:
+    """Bytes of the body that deletes windows: as many ids as may be, each character of them written as \\uXXXX\\uXXXX."""
+    return 1024 + settings.max_windows * (12 * settings.max_id + 8)
 
 
 def deleted(body: bytes, settings: Settings) -> list[str]:

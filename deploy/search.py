@@ -25,7 +25,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from . import entries, facts, wire
-from .answers import aside, counted_in_log, received, told_as_json
+from .answers import aside, counted_in_log, no_query_but, received, told_as_json
 from .engine import Engine
 from .numbers import comparable
 from .refusal import Refused
@@ -77,6 +77,7 @@ class Collections:
 
     async def all(self, request: Request) -> Response:
         """Every collection."""
+        no_query_but((), request)
         self._refuse_without()
         from .vectors import Unknown
 
@@ -90,6 +91,7 @@ class Collections:
         return told_as_json({"collections": await self._read(look)})
 
     async def one(self, request: Request) -> Response:
+        no_query_but((), request)
         name = _named(request)
         return told_as_json(await self._read(lambda vectors: _told(name, vectors)))
 
@@ -127,6 +129,7 @@ class Collections:
         return told_as_json(told, 201 if made else 200)
 
     async def drop(self, request: Request) -> Response:
+        no_query_but((), request)
         name = _named(request)
         await self._write(lambda vectors: vectors.drop(name))
         return told_as_json({"collection": name, "deleted": True})
@@ -161,8 +164,9 @@ class Collections:
         """Deletes windows by their ids; those that are not there are none to it."""
         name = _named(request)
         self._refuse_without()
-        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,))
-        ids = entries.deleted(body, self.settings)
+        most = entries.longest_deleted(self.settings)
+        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,), most)
+        ids = await aside(len(body), lambda: entries.deleted(body, self.settings))
 
         def take(vectors: Vectors) -> dict[str, Any]:
             gone = vectors.remove(name, ids)
@@ -235,10 +239,11 @@ class Collections:
             )
 
     async def _created(self, request: Request) -> dict[str, Any]:
+        no_query_but((), request)
         if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
             return {}
-        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,))
-        return entries.created(body)
+        _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,), entries.LONGEST_CREATED)
+        return await aside(len(body), lambda: entries.created(body))
 
     @contextmanager
     def _engine(self, name: str | None) -> Iterator[Engine]:
