@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -26,6 +25,7 @@ from starlette.routing import Route
 
 from . import entries, facts, wire
 from .answers import aside, counted_in_log, no_query_but, received, told_as_json
+from .collected import changed, named, told_of
 from .engine import Engine
 from .numbers import comparable
 from .refusal import Refused
@@ -46,7 +46,6 @@ METRICS = ("euclidean", "cosine")
 SEARCHERS = 2
 TIDIED = 60.0
 """Seconds between looks whether something that was deleted still lies on the disk."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Collections:
@@ -85,21 +84,21 @@ class Collections:
             found = []
             for name in vectors.names():
                 with suppress(Unknown):  # deleted meanwhile
-                    found.append(_told(name, vectors))
+                    found.append(told_of(name, vectors))
             return found
 
         return told_as_json({"collections": await self._read(look)})
 
     async def one(self, request: Request) -> Response:
         no_query_but((), request)
-        name = _named(request)
-        return told_as_json(await self._read(lambda vectors: _told(name, vectors)))
+        name = named(request)
+        return told_as_json(await self._read(lambda vectors: told_of(name, vectors)))
 
     async def create(self, request: Request) -> Response:
         """Makes it, or finds that it is there as it should be; 409 where one of this name is another one."""
         from .vectors import Kept
 
-        name = _named(request)
+        name = named(request)
         self._refuse_without()
         said = await self._created(request)
         metric = said.get("metric", METRICS[0])
@@ -123,20 +122,20 @@ class Collections:
             if other:
                 message = f"expected a new collection, '{name}' is there, with another {', '.join(other)}: choose another name"
                 raise Refused("exists", message, got=other)
-            return made, _told(name, vectors)
+            return made, told_of(name, vectors)
 
         made, told = await self._write(make)
         return told_as_json(told, 201 if made else 200)
 
     async def drop(self, request: Request) -> Response:
         no_query_but((), request)
-        name = _named(request)
+        name = named(request)
         await self._write(lambda vectors: vectors.drop(name))
         return told_as_json({"collection": name, "deleted": True})
 
     async def add(self, request: Request) -> Response:
         """Windows, embedded here; those of ids that are there already are replaced. All of them in one commit, or none."""
-        name = _named(request)
+        name = named(request)
         kept = await self._read(lambda vectors: vectors.kept(name))
         with self._of(name, kept) as engine:
             form, _, body = await received(request, self.settings, (), (wire.JSON, wire.ARROW), (wire.JSON,))
@@ -152,7 +151,7 @@ class Collections:
                 )
                 raise Refused("full", message, most)
             if vectors.kept(name) != kept:  # deleted and made again in between
-                raise _changed(name, kept)
+                raise changed(name, kept)
             told = [to_json(one).decode() for one in given.metadata]
             known = [facts.facts(one) for one in given.metadata]
             vectors.put(name, given.ids, made, told, known)
@@ -162,7 +161,7 @@ class Collections:
 
     async def remove(self, request: Request) -> Response:
         """Deletes windows by their ids; those that are not there are none to it."""
-        name = _named(request)
+        name = named(request)
         self._refuse_without()
         most = entries.longest_deleted(self.settings)
         _, _, body = await received(request, self.settings, (), (wire.JSON,), (wire.JSON,), most)
@@ -176,7 +175,7 @@ class Collections:
 
     async def query(self, request: Request) -> Response:
         """The nearest windows of the collection, of each window of the request, the nearest first."""
-        name = _named(request)
+        name = named(request)
         kept = await self._read(lambda vectors: vectors.kept(name))
         with self._of(name, kept) as engine:
             form, accept, body = await received(
@@ -190,7 +189,7 @@ class Collections:
 
         def look(vectors: Vectors) -> list[list[Found]]:
             if vectors.kept(name) != kept:  # deleted and made again in between
-                raise _changed(name, kept)
+                raise changed(name, kept)
             return vectors.nearest(name, made, kept.metric, asked.k, asked.condition, most, over.is_set)
 
         try:
@@ -262,10 +261,10 @@ class Collections:
             if alike:
                 break
         else:
-            raise _changed(name, kept)
+            raise changed(name, kept)
         with self._engine(model) as engine:
             if engine.identity != kept.identity:  # exchanged in this moment
-                raise _changed(name, kept)
+                raise changed(name, kept)
             yield engine
 
     async def _read(self, work: Callable[[Vectors], T]) -> T:
@@ -298,36 +297,6 @@ class Collections:
 @cache
 def _installed() -> bool:
     return importlib.util.find_spec("lancedb") is not None
-
-
-def _told(name: str, vectors: Vectors) -> dict[str, Any]:
-    kept = vectors.kept(name)
-    return {
-        "name": name,
-        "model": kept.model,
-        "identity": kept.identity,
-        "metric": kept.metric,
-        "features": kept.features,
-        "description": kept.description,
-        "count": vectors.count(name),
-    }
-
-
-def _named(request: Request) -> str:
-    """The name of the path. Refused where it could be more than a name."""
-    name = str(request.path_params["name"])
-    if not _NAME.fullmatch(name):
-        message = f"expected a name of lower-case letters, digits, - and _, 63 at most, got '{name[:70]}'"
-        raise Refused("collection_name", message, _NAME.pattern, name[:70])
-    return name
-
-
-def _changed(name: str, kept: Kept) -> Refused:
-    message = (
-        f"expected the model '{kept.model}' as it was when the collection '{name}' was made, under any name, the service has none: "
-        "make a new collection of the new model, embeddings of two models do not compare"
-    )
-    return Refused("identity", message, kept.identity)
 
 
 def _by_method(handlers: dict[str, Handler]) -> Handler:
