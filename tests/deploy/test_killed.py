@@ -82,7 +82,7 @@ def test_what_was_acknowledged_survives_kill_9_and_nothing_is_half_there(folder:
         assert client.add("walks", ["after"], windows(9, 9)[:1]) == 1
         _names_never_become_labels(address)
     # Every row, read without the service: whole batches alone, each id once, each vector that of its window.
-    table = Vectors(str(kept))._table("walks").to_arrow().to_pydict()
+    table = Vectors(str(kept))._on("walks", lambda table: table.to_arrow().to_pydict())
     rows = {one: np.array(vector, np.float32) for one, vector in zip(table["id"], table["vector"], strict=True)}
     assert len(rows) == len(table["id"]) == count + 1
     assert {one for key in acknowledged for one in ids(*key)} <= set(rows)
@@ -127,7 +127,7 @@ def test_writers_in_several_processes_lose_nothing_and_keep_every_id_once(tmp_pa
     ]
     told = [writer.communicate(timeout=120)[1] for writer in writers]
     assert [writer.returncode for writer in writers] == [0, 0], told
-    held = one._table("a").to_arrow().column("id").to_pylist()
+    held = one._on("a", lambda table: table.to_arrow().column("id").to_pylist())
     expected = [f"{k}-{i}" for k in ("0", "1", "same") for i in range(25)]
     assert sorted(held) == sorted(expected)
 
