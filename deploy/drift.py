@@ -23,8 +23,6 @@ log = logging.getLogger("tsrep.serve")
 
 STATISTIC = "mmd"
 FRESH = 5.0
-ENOUGH = 32
-"""Windows of late without which nothing is said."""
 
 
 class Watch:
@@ -83,13 +81,13 @@ def measured(engine: Engine) -> dict[str, Any]:
         return told | {
             "says": "This model was saved without a reference of its training: train or save it again to see drift."
         }
-    if len(reference) < ENOUGH:
+    if len(reference) < reference.least:
         return told | {
-            "says": f"The reference holds {told['reference']} training windows, too few to compare with: {ENOUGH} are needed."
+            "says": f"The reference holds {told['reference']} training windows, too few to compare with: {reference.least} are needed."
         }
-    if len(recent) < ENOUGH:
+    if len(recent) < reference.least:
         return told | {
-            "says": f"{len(recent)} windows came of late (embedded with the default pool), {ENOUGH} are needed to say anything."
+            "says": f"{len(recent)} windows came of late (embedded with the default pool), {reference.least} are needed for an answer."
         }
     found = reference.compare(recent)
     says = (

@@ -95,6 +95,7 @@ TOP = {
     "half",
     "light",
     "fitting",
+    "preparing",
     "stream_fitting",
     "supervising",
     "evaluating",

@@ -5,11 +5,12 @@ import pytest
 import torch
 
 import tsrep
-from tsrep.fitting import mined, prepare
+from tsrep.fitting import mined
 from tsrep.memory import Seen, Step
 from tsrep.mining.bad_pairs import BadPairs, Memory
 from tsrep.mining.temperatures import Individual, Temperatures
 from tsrep.pairs import Alone
+from tsrep.preparing import prepare
 from tsrep.training import train
 
 PARTS = {"bad pairs": lambda: Memory(4, BadPairs()), "temperatures": lambda: Individual(4, Temperatures())}

@@ -12,12 +12,13 @@ from torch import Tensor
 
 import tsrep
 from tsrep import checked, plan, planning, randomness, registry
-from tsrep.fitting import build, prepare
+from tsrep.fitting import build
 from tsrep.losses import LOSSES
 from tsrep.method import DataShape, Method
 from tsrep.methods.simclr import SimCLR
 from tsrep.methods.ts2vec import TS2Vec
 from tsrep.pairs import Alone
+from tsrep.preparing import prepare
 from tsrep.series import STREAM, Series
 from tsrep.training import Training, train
 

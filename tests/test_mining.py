@@ -12,9 +12,10 @@ from torch import Tensor
 
 import tsrep
 from tsrep import plan, planning, randomness, registry
-from tsrep.fitting import Prepared, mined, prepare, rehearse
+from tsrep.fitting import mined, rehearse
 from tsrep.method import Method
 from tsrep.pairs import Alone
+from tsrep.preparing import Prepared, prepare
 from tsrep.series import STREAM
 from tsrep.training import train
 

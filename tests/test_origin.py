@@ -9,8 +9,8 @@ import torch
 import tsrep
 from tsrep.data.columns import apart
 from tsrep.data.windows import windows
-from tsrep.fitting import prepare
 from tsrep.origin import Origin
+from tsrep.preparing import prepare
 
 
 def panel() -> tsrep.Panel:

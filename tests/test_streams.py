@@ -18,7 +18,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
 
 import tsrep
-from tsrep import fitting, plan, planning, registry
+from tsrep import plan, planning, preparing, registry
 from tsrep.encoders.dilated import Dilated
 from tsrep.encoders.streams import Each, width
 from tsrep.errors import InputError
@@ -404,7 +404,7 @@ def test_what_cannot_be_learned_from_several_streams_is_said_before_any_work(
     def begun() -> None:
         made, _ = planning.make(content | {"encoder": SMALL})
         given: Any = data if made.data.streams else data["wrist"].rows([0, 1, 2])
-        tsrep.prepare(fitting.source(made.data, given)[0], made)
+        tsrep.prepare(preparing.source(made.data, given)[0], made)
 
     with pytest.raises(InputError, match=said):
         begun()

@@ -12,7 +12,7 @@ _PUBLIC = {
     "run": "fitting",
     "resume": "fitting",
     "learn": "fitting",
-    "prepare": "fitting",
+    "prepare": "preparing",
     "finish": "fitting",
     "build": "fitting",
     "mined": "fitting",
@@ -142,7 +142,6 @@ if TYPE_CHECKING:
     from tsrep.fitting import learn as learn
     from tsrep.fitting import mined as mined
     from tsrep.fitting import observers_of as observers_of
-    from tsrep.fitting import prepare as prepare
     from tsrep.fitting import resume as resume
     from tsrep.fitting import run as run
     from tsrep.forecast_heads import fit_forecaster as fit_forecaster
@@ -171,6 +170,7 @@ if TYPE_CHECKING:
     from tsrep.plots import benchmark as _plots_benchmark
     from tsrep.plots import neighbours as _plots_neighbours
     from tsrep.plots import sweep as _plots_sweep
+    from tsrep.preparing import prepare as prepare
     from tsrep.series import Embedding as Embedding
     from tsrep.series import Series as Series
     from tsrep.supervising import Supervised as Supervised

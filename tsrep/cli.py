@@ -102,9 +102,9 @@ def embed(
     """Embed windows: one line for each, with its label and subject where they are known."""
     from tsrep.data.panel import Panel
     from tsrep.embedding_table import write
-    from tsrep.fitting import source
     from tsrep.loading import load
     from tsrep.plan import DataPlan
+    from tsrep.preparing import source
 
     write_to = write(out)  # refuses an unknown ending before any work
     if pool == "steps":

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -33,7 +33,7 @@ MOST = 512
 STEPS = 2**18
 """Time steps that are embedded for it, at most, but for `LEAST` windows."""
 LEAST = 32
-"""Windows on either side without which nothing is said."""
+"""Windows that a reference holds where the training has as many, however long they are."""
 
 SPLITS = 499
 LEVEL = 0.01
@@ -54,9 +54,13 @@ class Drift:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """Embeddings (n, feature) float32 of a sample of the training windows, by the encoder's own pooling."""
+    """Embeddings (n, feature) float32 of a sample of the training windows, by the encoder's own pooling.
+
+    least: windows on either side without which nothing is said.
+    """
 
     embeddings: np.ndarray
+    least: ClassVar[int] = LEAST
 
     def __len__(self) -> int:
         return len(self.embeddings)
@@ -69,8 +73,8 @@ class Reference:
         x, y = self.embeddings.astype(np.float64), np.asarray(recent, np.float64)
         if y.ndim != 2 or y.shape[1] != x.shape[1]:
             raise InputError(f"expected embeddings (n, {x.shape[1]}) to compare, got shape {y.shape}")
-        if min(len(x), len(y)) < LEAST:
-            raise InputError(f"expected at least {LEAST} windows on each side, got {len(x)} and {len(y)}")
+        if min(len(x), len(y)) < self.least:
+            raise InputError(f"expected at least {self.least} windows on each side, got {len(x)} and {len(y)}")
         # Centred, so that the difference of squares keeps its digits.
         both = np.concatenate([x, y]) - x.mean(axis=0)
         kernel = np.exp(squares(both) / (-2 * self.width**2)).astype(np.float32)

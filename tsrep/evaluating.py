@@ -27,8 +27,9 @@ from tsrep.evaluation.classify import Outcome, outcomes, scores
 from tsrep.evaluation.cluster import cluster
 from tsrep.evaluation.retrieve import retrieve
 from tsrep.evaluation.tidy import tidy
-from tsrep.fitting import LONGEST, anew, run
+from tsrep.fitting import anew, run
 from tsrep.model import Model, untrained
+from tsrep.preparing import LONGEST
 
 TASKS = ("classify", "cluster", "retrieve")
 PROBES = ("linear", "knn1", "svm")

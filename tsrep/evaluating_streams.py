@@ -19,8 +19,9 @@ from tsrep.errors import InputError
 from tsrep.evaluating import RANDOM, Evaluation, commit
 from tsrep.evaluation import streams as room
 from tsrep.evaluation.tidy import tidy
-from tsrep.fitting import LONGEST, anew, run
+from tsrep.fitting import anew, run
 from tsrep.model import Model, untrained
+from tsrep.preparing import LONGEST
 from tsrep.streaming import Fuse, fused
 
 Split = tuple[Streams, Streams]

@@ -14,10 +14,10 @@ from tsrep.data.panel import Panel
 from tsrep.errors import InputError
 from tsrep.evaluation.probes import probe_named
 from tsrep.evaluation.retrieve import nearest
-from tsrep.fitting import held_out, source, windowed
 from tsrep.half import Half
 from tsrep.model import Model
 from tsrep.plugins import plugin
+from tsrep.preparing import held_out, source, windowed
 from tsrep.readouts import PARTS, READOUTS
 from tsrep.runtime import BF16, Bound, Runtime
 from tsrep.series import Series

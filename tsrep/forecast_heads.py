@@ -171,44 +171,16 @@ def _latest(windows: np.ndarray) -> np.ndarray:
 
 def _ridge(x: np.ndarray, y: np.ndarray, early: np.ndarray, late: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """min ‖Y − X Wᵀ − b‖² + α‖W‖² with the α that is best on `late` when fitted on `early`: W (horizon, feature), b (horizon,)."""
+    from sklearn.linear_model import Ridge
+
     from tsrep.evaluation.forecast import PENALTIES
 
-    tried = _Solved.of(x[early], y[early])
-    missed = [tried.at(penalty)(x[late]) - y[late] for penalty in PENALTIES]
-    score = [np.sqrt(np.square(one).mean()) + np.abs(one).mean() for one in missed]
-    found = _Solved.of(x, y).at(PENALTIES[int(np.argmin(score))])
-    return np.ascontiguousarray(found.weight), found.bias
+    def missed(penalty: float) -> float:
+        off = Ridge(penalty).fit(x[early], y[early]).predict(x[late]) - y[late]
+        return float(np.sqrt(np.square(off).mean()) + np.abs(off).mean())
 
-
-@dataclass(frozen=True)
-class _Line:
-    weight: np.ndarray
-    bias: np.ndarray
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return np.asarray(x @ self.weight.T + self.bias)
-
-
-@dataclass(frozen=True)
-class _Solved:
-    """With XᵀX = V diag(s) Vᵀ (centred) the ridge is W(α)ᵀ = V diag(1/(s+α)) VᵀXᵀY for every α at the price of one decomposition."""
-
-    spread: np.ndarray
-    axes: np.ndarray
-    projected: np.ndarray
-    mean_x: np.ndarray
-    mean_y: np.ndarray
-
-    @staticmethod
-    def of(x: np.ndarray, y: np.ndarray) -> _Solved:
-        mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
-        centred = x - mean_x
-        spread, axes = np.linalg.eigh(centred.T @ centred)
-        return _Solved(np.maximum(spread, 0), axes, axes.T @ (centred.T @ (y - mean_y)), mean_x, mean_y)
-
-    def at(self, penalty: float) -> _Line:
-        weight = (self.axes @ (self.projected / (self.spread + penalty)[:, None])).T
-        return _Line(weight, self.mean_y - weight @ self.mean_x)
+    found = Ridge(min(PENALTIES, key=missed)).fit(x, y)
+    return np.ascontiguousarray(found.coef_), found.intercept_
 
 
 def beside(folder: Path, held: Mapping[str, Any], model_features: int) -> Forecaster | None:

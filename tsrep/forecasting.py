@@ -35,8 +35,9 @@ from tsrep.evaluation.forecast import (
     seasonal_naive,
 )
 from tsrep.evaluation.tidy import tidy
-from tsrep.fitting import anew, run, windowed
+from tsrep.fitting import anew, run
 from tsrep.model import Model, untrained
+from tsrep.preparing import windowed
 
 HORIZONS = {"hours": (24, 48, 168, 336, 720), "quarters": (24, 48, 96, 288, 672)}
 """Steps ahead that the literature measures, for hourly data and for data of a quarter of an hour."""

@@ -14,10 +14,10 @@ from tsrep import randomness, registry
 from tsrep.data.columns import inputs
 from tsrep.data.streams import Streams
 from tsrep.evaluating import Evaluation
-from tsrep.fitting import prepare
 from tsrep.forecasting import Forecasts
 from tsrep.model import Model
 from tsrep.plan import Plan
+from tsrep.preparing import prepare
 from tsrep.series import Series, as_batch, rows_of
 from tsrep.suspects import KINDS, Suspects
 

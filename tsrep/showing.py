@@ -10,9 +10,9 @@ from rich.markup import escape
 from tsrep import pictures, suspects, terminal
 from tsrep.data.streams import Streams
 from tsrep.errors import InputError
-from tsrep.fitting import source
 from tsrep.methods.collossl import ColloSSL
 from tsrep.model import Model
+from tsrep.preparing import source
 from tsrep.suspects import Suspects
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from tsrep.data.readers import as_streams
 from tsrep.encoders.streams import Each
 from tsrep.errors import InputError
 from tsrep.finetuning.classifier import Classifier, CrossEntropy
-from tsrep.fitting import LONGEST
 from tsrep.method import DataShape, Method, Phase
 from tsrep.model import Model, encoder_for
 from tsrep.plan import Plan
+from tsrep.preparing import LONGEST
 from tsrep.series import Batch, Series, as_batch
 from tsrep.training import train
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.encoders.laws import a_batch_is_one_by_one
 from tsrep.encoders.causal import Causal
 from tsrep.encoders.dilated import Dilated, DilatedConv, DilatedEncoder
 from tsrep.series import POOLS, Series
@@ -65,17 +66,8 @@ def test_padding_changes_nothing(kind: str, pool: str, left: int, right: int) ->
     assert bare.pooled.std(0).min() > 1e-4
 
 
-@torch.no_grad()
 def test_a_batch_of_unequal_series_equals_one_by_one(encoder: DilatedEncoder) -> None:
-    x = rows(5, 21)
-    spans = [(0, 21), (0, 1), (6, 9), (3, 21), (20, 21)]
-    for row, (begin, end) in enumerate(spans):
-        x[row, :, :begin], x[row, :, end:] = NAN, NAN
-    together = encoder(Series.of(x))
-    for row, (begin, end) in enumerate(spans):
-        alone = encoder(Series.of(x[row : row + 1, :, begin:end]))
-        close(together.pooled[row], alone.pooled[0])
-        close(together.steps[row, :, begin:end], alone.steps[0])
+    a_batch_is_one_by_one(encoder)
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 24, 100])

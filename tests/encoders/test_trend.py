@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from tests.encoders.laws import a_batch_is_one_by_one
 from tsrep.encoders import trend
 from tsrep.encoders.trend import Trend, TrendEncoder, Trends, causal_convolution
 from tsrep.errors import InputError
@@ -141,18 +142,8 @@ def test_padding_changes_nothing(pool: str, left: int, right: int, causal: bool,
 
 
 @pytest.mark.parametrize("causal", [True, False])
-@torch.no_grad()
 def test_a_batch_of_unequal_series_equals_one_by_one(causal: bool) -> None:
-    encoder = encoder_of(causal=causal)
-    x = rows(5, 150)
-    spans = [(0, 150), (0, 1), (60, 90), (3, 150), (149, 150)]
-    for row, (begin, end) in enumerate(spans):
-        x[row, :, :begin], x[row, :, end:] = NAN, NAN
-    together = encoder(Series.of(x))
-    for row, (begin, end) in enumerate(spans):
-        alone = encoder(Series.of(x[row : row + 1, :, begin:end]))
-        close(together.pooled[row], alone.pooled[0])
-        close(together.steps[row, :, begin:end], alone.steps[0])
+    a_batch_is_one_by_one(encoder_of(causal=causal), time=150)
 
 
 @pytest.mark.parametrize("causal", [True, False])

@@ -10,12 +10,13 @@ import torch
 
 import tsrep
 from tsrep.encoders.dilated import Dilated
-from tsrep.fitting import mined, prepare
+from tsrep.fitting import mined
 from tsrep.method import DataShape, Method
 from tsrep.methods.halp import HaLP
 from tsrep.methods.moco import MoCo
 from tsrep.pairing.latent import Latent
 from tsrep.planning import make
+from tsrep.preparing import prepare
 from tsrep.series import Series
 from tsrep.training import Interrupted, Training, train
 

@@ -12,11 +12,12 @@ import torch
 from torch import Tensor
 
 import tsrep
-from tsrep.fitting import build, mined, prepare
+from tsrep.fitting import build, mined
 from tsrep.memory import Seen, Step
 from tsrep.method import Method
 from tsrep.mining.bad_pairs import FAULTY, GOOD, NOISY, BadPairs, Memory, reliability, spread_of
 from tsrep.pairs import Alone
+from tsrep.preparing import prepare
 from tsrep.series import STREAM, Embedding, Series
 from tsrep.training import Training, train
 
