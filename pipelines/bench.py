@@ -342,6 +342,13 @@ def runtime_costs(rounds: int, tell: Callable) -> None:
     costs(rounds, tell)
 
 
+def convolution_costs(rounds: int, tell: Callable) -> None:
+    """The encoder's matrix product beside `conv1d`: see `convolutions`."""
+    from convolutions import convolution_costs as costs
+
+    costs(rounds, tell)
+
+
 PARTS = {
     "step": steps_costs,
     "loss": loss_costs,
@@ -350,6 +357,7 @@ PARTS = {
     "mining": mining_costs,
     "import": import_costs,
     "runtime": runtime_costs,
+    "convolution": convolution_costs,
 }
 
 

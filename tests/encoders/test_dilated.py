@@ -4,6 +4,7 @@ import runpy
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.encoders.laws import a_batch_is_one_by_one
+from tsrep.encoders import dilated
 from tsrep.encoders.causal import Causal
 from tsrep.encoders.dilated import Dilated, DilatedConv, DilatedEncoder
 from tsrep.series import POOLS, Series
@@ -103,17 +105,23 @@ def test_a_convolution_has_the_gradients_of_all_three_taps(length: int, dilation
 def test_taps_that_meet_nothing_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     taps = []
 
-    def counted(x: Tensor, weight: Tensor, *rest: object, **more: object) -> Tensor:
+    def counted(x: Tensor, weight: Tensor, *rest: Any, **more: Any) -> Tensor:
         taps.append(weight.shape[2])
         return plain(x, weight, *rest, **more)
 
-    plain = functional.conv1d
-    monkeypatch.setattr(functional, "conv1d", counted)
+    plain = dilated.convolve
+    monkeypatch.setattr(dilated, "convolve", counted)
     for kind, expected in (("dilated", [3, 3, 1, 1]), ("causal", [3, 2, 1, 1])):
         taps.clear()
         encoder_of(kind, depth=3)(Series.of(rows(1, 4)))
-        widths = [taps[1 + i] for i in (0, 2, 4, 6)]  # the projection first, then two of each block
-        assert widths == expected
+        assert [taps[i] for i in (0, 2, 4, 6)] == expected  # two of each block
+
+
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (1, 1), (2, 0), (1, 0)])
+def test_an_accelerator_is_asked_for_a_convolution_of_the_same_shape(before: int, after: int) -> None:
+    weight, bias = torch.zeros(5, 2, before + 1 + after, device="meta"), torch.zeros(5, device="meta")
+    found = dilated.convolve(torch.zeros(3, 2, 9, device="meta"), weight, bias, 4, before=before, after=after)
+    assert found.shape == (3, 5, 9)
 
 
 @torch.no_grad()

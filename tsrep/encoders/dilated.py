@@ -88,7 +88,9 @@ class Block(nn.Module):
     def forward(self, x: Tensor, inside: Tensor | None) -> Tensor:
         inner = self.first(_blank(functional.gelu(x), inside))
         inner = self.second(_blank(functional.gelu(inner), inside))
-        out: Tensor = self.residual(x) + inner
+        if isinstance(self.residual, nn.Conv1d):
+            x = convolve(x, self.residual.weight, self.residual.bias)
+        out: Tensor = x + inner
         return out
 
 
@@ -108,10 +110,28 @@ class DilatedConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         reach = min(KERNEL - 1 if self.causal else KERNEL // 2, (x.shape[-1] - 1) // self.dilation)
         if self.causal:
-            padded = functional.pad(x, (reach * self.dilation, 0)) if reach else x
-            return functional.conv1d(padded, self.weight[:, :, KERNEL - 1 - reach :], self.bias, dilation=self.dilation)
+            return convolve(x, self.weight[:, :, KERNEL - 1 - reach :], self.bias, self.dilation, before=reach)
         taps = self.weight if reach else self.weight[:, :, 1:2]
-        return functional.conv1d(x, taps, self.bias, padding=reach * self.dilation, dilation=self.dilation)
+        return convolve(x, taps, self.bias, self.dilation, before=reach, after=reach)
+
+
+def convolve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1, *, before: int = 0, after: int = 0
+) -> Tensor:
+    """y_t = b + Σ_i W_i x_{t + i·dilation} for i from −before to after, x being zero beyond its ends: (batch, inputs, time) ->
+    (batch, outputs, time).
+
+    On the CPU it is one matrix product over all taps, with the channels last in memory, and so is the answer: oneDNN compiles
+    `conv1d` anew for every length, and crops have another at every step (`pipelines/bench.py convolution`).
+    """
+    if not x.is_cpu:
+        padded = functional.pad(x, (before * dilation, after * dilation)) if before or after else x
+        return functional.conv1d(padded, weight, bias, dilation=dilation)
+    steps, time = x.mT, x.shape[-1]
+    if before or after:
+        padded = functional.pad(steps, (0, 0, before * dilation, after * dilation))
+        steps = torch.cat([padded[:, i * dilation : i * dilation + time] for i in range(weight.shape[-1])], dim=2)
+    return functional.linear(steps, weight.mT.flatten(1), bias).mT
 
 
 def _blank(x: Tensor, inside: Tensor | None) -> Tensor:
