@@ -1,61 +1,47 @@
-"""The convolution of the dilated encoder on the CPU beside torch's own: `bench.py` calls it, and prints and keeps the ratios."""
+"""The dilated encoder's convolution on the CPU beside torch's own: `bench.py` calls it, and prints and keeps the ratios."""
 
 from __future__ import annotations
 
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 from torch.nn import functional
 
 import tsrep
-from tsrep.encoders import dilated
 
-BATCH = 8
-LONGEST = (150, 600)
-CROPS = 40
+SHAPES = ((48, 150), (48, 600))
+STEPS = 30
 
 
 def convolution_costs(rounds: int, tell: Callable) -> None:
-    """Forward and backward of `dilated` over crops of random length, as ts2vec draws them, and over as many of one length; each
-    with the matrix product and with `conv1d`, in turn. The first round warms up and is not counted."""
-    ours = dilated.convolve
-    for longest in LONGEST:
-        for kind in ("random", "one"):
-            ratios, seconds = [], []
-            for number in range(rounds + 1):
-                # New lengths in every round, as in training: what was compiled for one is rarely met again.
-                drawn = torch.randint(longest // 3, longest, (CROPS,), generator=torch.Generator().manual_seed(number))
-                lengths = drawn.tolist() if kind == "random" else [longest] * CROPS
-                taken = {}
-                for convolve in (ours, plain):
-                    dilated.convolve = convolve
-                    try:
-                        taken[convolve] = passes(lengths)
-                    finally:
-                        dilated.convolve = ours
-                if number:
-                    ratios.append(taken[ours] / taken[plain])
-                    seconds.append(taken[ours])
-            setting = f"{BATCH}x{longest}"
-            what = f"matrix product / conv1d, crops of {kind} length"
-            tell(what, setting, statistics.median(ratios), "ratio", statistics.median(seconds))
+    """Training by ts2vec, whose crops have another length at every step, with the encoder's matrix products and with `conv1d`, in
+    turn. Each round has a seed and so lengths of its own; the first warms up and is not counted."""
+    for count, length in SHAPES:
+        panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((count, 1, length)).astype(np.float32))
+        pairs = [(trained(panel, seed), trained(panel, seed, plain=True)) for seed in range(rounds + 1)][1:]
+        ratio = statistics.median(ours / theirs for ours, theirs in pairs)
+        step = statistics.median(ours for ours, _ in pairs) / STEPS
+        tell("step of ts2vec by matrix products / by conv1d", f"8x{length}", ratio, "ratio", step)
 
 
-def passes(lengths: list[int]) -> float:
-    torch.manual_seed(0)
-    encoder: nn.Module = dilated.Dilated().build(1, max(lengths))
+def trained(panel: tsrep.Panel, seed: int, *, plain: bool = False) -> float:
+    plan, _ = tsrep.make_plan({"method": "ts2vec", "seed": seed, "training": {"steps": STEPS}})
+    ready = tsrep.prepare(panel, plan)
+    method = tsrep.build(plan, ready.shape)
+    for layer in method.encoder.modules() if plain else ():
+        if hasattr(layer, "dilation") and not isinstance(layer, nn.Conv1d):
+            layer.forward = partial(convolved, layer)
     begin = time.perf_counter()
-    for length in lengths:
-        encoder(tsrep.Series.of(torch.randn(BATCH, 1, length))).pooled.sum().backward()
+    tsrep.train(method, ready.train, plan.training, seed=seed)
     return time.perf_counter() - begin
 
 
-def plain(
-    x: Tensor, weight: Tensor, bias: Tensor | None, dilation: int = 1, *, before: int = 0, after: int = 0
-) -> Tensor:
-    if before == after:
-        return functional.conv1d(x, weight, bias, padding=before * dilation, dilation=dilation)
-    return functional.conv1d(functional.pad(x, (before * dilation, after * dilation)), weight, bias, dilation=dilation)
+def convolved(layer: nn.Module, x: Tensor) -> Tensor:
+    """torch's convolution with the taps that meet something, as the encoder's own leaves out the others."""
+    if x.shape[-1] <= layer.dilation:
+        return functional.conv1d(x, layer.weight[:, :, 1:2], layer.bias)
+    return functional.conv1d(x, layer.weight, layer.bias, padding=layer.dilation, dilation=layer.dilation)
