@@ -78,6 +78,8 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
         "gru and graph, 200 steps": both(gru(), {"name": "skeleton_graph", "body": "utd_mhad"}),
         "imu and cooccurrence, 200 steps": both(IMU, "cooccurrence"),
         "tpn and cooccurrence, 120 steps, views uncut": both("tpn", "cooccurrence", 120, 1e-3, UNCUT),
+        "wide, 100 steps": both("wide", "wide", 100),
+        "gru and wide, 200 steps": both(gru(), "wide"),
     },
     "Berkeley-MHAD": {
         "as published": worn(),

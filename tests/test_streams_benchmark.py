@@ -19,6 +19,7 @@ PIPELINES = str(Path(__file__).parents[1] / "pipelines")
 JOINTS = ("hip_center", "shoulder_center", "left_wrist", "right_wrist")
 OURS = ("streams", "streams_recipes", "streams_report", "choose_streams")
 SHORT = {"steps": 2, "batch_size": 8}
+NARROW = {"name": "wide", "hidden": 8, "depth": 2, "features": 8, "kernels": 16, "competing": 16}
 
 
 @pytest.fixture
@@ -28,6 +29,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setattr(made, "cut", small)
     for base in ("MODALITIES", "DEVICES", "SKELETON"):
         monkeypatch.setattr(made, base, json.loads(json.dumps(getattr(made, base))) | {"training": SHORT})
+    monkeypatch.setitem(made.MODALITIES["encoders"], "skeleton", NARROW)
     monkeypatch.setattr(made, "DRAWS", 1)
     monkeypatch.setattr(tsrep, "baseline_features", plain, raising=False)
     yield made
@@ -146,7 +148,7 @@ def test_tables_hold_means_over_draws_and_the_test_against_the_host(bench: Modul
                 read = f"both, own linear, 5 % of labels, draw {draw}"
                 value = 0.5 + gain + draw / 10 + seed / 100
                 made.append({"method": f"skeleton_imu beta {beta:g}", "features": read, "seed": seed, "value": value})
-    rows = tsrep.tidy(made, dataset="UTD-MHAD", setting="cross-modal", metric="accuracy", encoder="recurrent")
+    rows = tsrep.tidy(made, dataset="UTD-MHAD", setting="cross-modal", metric="accuracy", encoder="recurrent and wide")
     out = tmp_path / "streams.csv"
     text = importlib.import_module("streams_report").pages(rows, bench.HOSTS, bench.BETAS, out)
     assert "| both, own linear, 5 % of labels | 0.555 ± 0.007 | 0.655 ± 0.007 |" in text
