@@ -5,8 +5,8 @@
 Of the training series a share is made faulty (the second view is that of another series) and as many noisy (both views drown in
 the same wandering baseline), for good. A host learns from undamaged series, and from damaged ones alone, with mining (robust
 thresholds) and with mining by gaussian thresholds, as published. Found is what the memory says at the end: recall and precision
-for each kind. Lost is accuracy of ridge on the embeddings of the undamaged test series. SimCLR has views like the paper's, scaling
-with strong jitter and permutation.
+for each kind. Lost is accuracy of ridge on the embeddings of the undamaged test series; what the encoder reads untrained stands beside
+it. SimCLR has views like the paper's, scaling with strong jitter and permutation.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ HOSTS: Mapping[str, Mapping[str, Any]] = {
     "ts2vec": {"name": "ts2vec"},
     "autotcl": {"name": "autotcl"},
 }
+RANDOM = "random encoder"
 MINING: Mapping[str, Mapping[str, Any]] = {
     "": {},
     " + bad pairs": {"bad_pairs": {}},
@@ -95,7 +96,13 @@ def one(run: Run) -> pd.DataFrame:
     name, host, mining, share, seed = run
     begin = time.perf_counter()
     data = tsrep.load_dataset(name)
-    content = {"method": HOSTS[host], "mining": MINING[mining], "encoder": ENCODER, "training": TRAINING, "seed": seed}
+    content = {
+        "method": HOSTS.get(host, "simclr"),
+        "mining": MINING[mining],
+        "encoder": ENCODER,
+        "training": TRAINING,
+        "seed": seed,
+    }
     plan, _ = tsrep.make_plan(content)
     ready = tsrep.prepare(data.train, plan)
     method = tsrep.build(plan, ready.shape)
@@ -108,7 +115,9 @@ def one(run: Run) -> pd.DataFrame:
         view = Planted(method.view, names, planted["faulty"], planted["noisy"])
         method = tsrep.Method(method.name, view, method.encoder, method.phases, method.head)
     method = method.mined(plan.mining.values(), ready.train)
-    encoder, _ = tsrep.train(method, ready.train, plan.training, seed=seed)
+    encoder = method.encoder.eval()
+    if host != RANDOM:
+        encoder, _ = tsrep.train(method, ready.train, plan.training, seed=seed)
     model = tsrep.Model(encoder, plan, ready.scaler, ready.described, ready.check)
     probe = make_pipeline(StandardScaler(), RidgeClassifierCV(np.logspace(-3, 3, 13)))
     probe.fit(model.embed(data.train), data.train.label)
@@ -147,9 +156,9 @@ def main() -> None:
     every = (
         (name, host, mining, share, seed)
         for seed in range(chosen.seeds)
-        for host in chosen.hosts.split(",")
+        for host in (RANDOM, *chosen.hosts.split(","))
         for name in chosen.sets.split(",")
-        for mining, share in [("", 0.0), *((mining, chosen.share) for mining in MINING)]
+        for mining, share in [("", 0.0), *((mining, chosen.share) for mining in (MINING if host != RANDOM else ()))]
     )
     todo = [run for run in every if named(run) not in done]
     with ProcessPoolExecutor(chosen.jobs, get_context("spawn"), torch.set_num_threads, (1,)) as pool:
