@@ -92,7 +92,8 @@ CANDIDATES: Mapping[str, Mapping[str, Any]] = {
     },
 }
 """On UTD-MHAD the first was found by hand on the validation subject, where encoders of full size (imu, cooccurrence) after 50 and 100
-steps read no more than untrained ones; the others change one thing of it each, and the last was the benchmark's before."""
+steps read no more than untrained ones; most others change one thing of it each, and that of `tpn` was the
+benchmark's first."""
 READINGS = {"UTD-MHAD": ((None, "linear"), ("rich", "ridge")), "Berkeley-MHAD": ((None, "ridge"), ("rich", "ridge"))}
 
 
