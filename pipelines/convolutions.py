@@ -13,15 +13,16 @@ from torch.nn import functional
 
 import tsrep
 
-SHAPES = ((48, 150), (48, 600))
+SERIES = 48
+LENGTHS = (150, 600)
 STEPS = 30
 
 
 def convolution_costs(rounds: int, tell: Callable) -> None:
     """Training by ts2vec, whose crops have another length at every step, with the encoder's matrix products and with `conv1d`, in
     turn. Each round has a seed and so lengths of its own; the first warms up and is not counted."""
-    for count, length in SHAPES:
-        panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((count, 1, length)).astype(np.float32))
+    for length in LENGTHS:
+        panel = tsrep.as_panel(np.random.default_rng(0).standard_normal((SERIES, 1, length)).astype(np.float32))
         pairs = [(trained(panel, seed), trained(panel, seed, plain=True)) for seed in range(rounds + 1)][1:]
         ratio = statistics.median(ours / theirs for ours, theirs in pairs)
         step = statistics.median(ours for ours, _ in pairs) / STEPS

@@ -73,9 +73,8 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
     parts = cut(name, setting, seed)
     measure = {"cross-modal": modalities, "latent": skeletons}.get(setting, devices)
     rows = measure(setting, method, seed, *parts)
-    called = {"cross-modal": "recurrent and wide", "latent": SKELETON["encoder"]["name"]}.get(
-        setting, DEVICES["encoder"]
-    )
+    two = " and ".join(made["name"] for made in MODALITIES["encoders"].values())
+    called = {"cross-modal": two, "latent": SKELETON["encoder"]["name"]}.get(setting, DEVICES["encoder"])
     encoder = "none" if method == ROCKET else called
     common = {"dataset": name, "setting": setting, "method": method, "encoder": encoder, "seed": seed}
     return tsrep.tidy(rows, **common, seconds=time.process_time() - begin, commit=tsrep.commit())

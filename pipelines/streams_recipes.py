@@ -23,7 +23,7 @@ VIEWS: Mapping[str, Any] = {
 """Of a skeleton and of an inertial unit."""
 MODALITIES: Mapping[str, Any] = {
     "data": {"streams": "all", "align": "position", "steps": 50, "scaling": {"skeleton": "torso", "inertial": "each"}},
-    "encoders": {"inertial": {"name": "recurrent", "hidden": 128, "layers": 1}, "skeleton": "wide"},
+    "encoders": {"inertial": {"name": "recurrent", "hidden": 128, "layers": 1}, "skeleton": {"name": "wide"}},
     "training": {"steps": 200, "batch_size": 64, "learning_rate": 2e-3},
 }
 """Chosen by `choose_streams.py`."""
