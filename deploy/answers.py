@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from . import wire
-from .engine import POOLS, STEPS, Engine
+from .engine import STEPS, Engine
 from .numbers import DTYPES, dimensions_of, dtype_of, sent
 from .refusal import Refused
 from .settings import Settings
@@ -42,7 +42,7 @@ class Asked:
 
 async def embed(request: Request, engine: Engine) -> Response:
     """Windows in, an embedding of each out. Query: pool, dtype, dimensions, counted."""
-    pool, counted = _pool(request.query_params.get("pool")), _counted(request)
+    pool, counted = _pool(request.query_params.get("pool"), engine), _counted(request)
     dtype = dtype_of(request.query_params.get("dtype"))
     dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(pool))
     asked = await _read(request, engine, ("pool", "dtype", "dimensions", COUNTED))
@@ -53,7 +53,7 @@ async def embed(request: Request, engine: Engine) -> Response:
 async def steps(request: Request, engine: Engine) -> Response:
     """Windows in, an embedding of every time step out. Query: dtype, dimensions."""
     dtype = dtype_of(request.query_params.get("dtype"), DTYPES[:2])
-    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(STEPS))
+    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.model.features)
     asked = await _read(request, engine, ("dtype", "dimensions"))
     made = await engine.embed(asked.blocks, STEPS)
     return await _written(asked.accept, wire.Answer(sent(made, dtype, dimensions), STEPS, engine.name))
@@ -61,7 +61,7 @@ async def steps(request: Request, engine: Engine) -> Response:
 
 async def similarity(request: Request, engine: Engine) -> Response:
     """Two windows in, how near their embeddings are out: cosine similarity and Euclidean distance. Query: pool, counted."""
-    pool, counted = _pool(request.query_params.get("pool")), _counted(request)
+    pool, counted = _pool(request.query_params.get("pool"), engine), _counted(request)
     asked = await _read(request, engine, ("pool", COUNTED), only=wire.JSON)
     count = sum(len(block.rows) for block in asked.blocks)
     if count != 2:
@@ -202,10 +202,10 @@ async def aside(size: int, work: Callable[[], T]) -> T:
     return await asyncio.get_running_loop().run_in_executor(_readers, work)
 
 
-def _pool(asked: str | None) -> str | None:
-    if asked in POOLS:
+def _pool(asked: str | None, engine: Engine) -> str | None:
+    if asked in engine.model.pools:
         return asked
-    known = [name for name in POOLS if name]
+    known = [name for name in engine.model.pools if name]
     hint = "; ask /v1/steps for every step" if asked == STEPS else ""
     raise Refused(
         "pool",

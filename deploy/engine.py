@@ -20,9 +20,6 @@ from .settings import Settings, limits
 from .windows import Block, checked
 from .wire import FORMS
 
-POOLS = (None, "max", "mean", "last", "rich")
-"""As `Model.embed` knows them; "rich" embeddings are four times as wide as others."""
-
 STEPS = "steps"
 FRESH = 1.0
 """Seconds for which a proof of readiness counts: probes, however many, cost the encoder little."""
@@ -71,7 +68,7 @@ class Engine:
 
     def width(self, pool: str | None) -> int:
         """How many numbers an embedding has."""
-        return self.model.features * (4 if pool == "rich" else 1)
+        return tsrep.pool_width(self.model.features, pool)
 
     def checked(self, blocks: list[Block]) -> list[Block]:
         """The blocks themselves. Refused where they are not such as the model takes."""
@@ -98,7 +95,7 @@ class Engine:
             "unit": getattr(data, "unit", None),  # older models do not say
             "length": data.length,
             "features": model.features,
-            "pools": list(POOLS),
+            "pools": list(model.pools),
             "dtypes": list(DTYPES),
             "runtime": model.runtime,
             "method": plan["method"],

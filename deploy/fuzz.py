@@ -33,6 +33,7 @@ QUERIES = ("pool", "dtype", "dimensions", "counted", "model", "k", "filter", "x"
 VALUES = (
     "mean",
     "rich",
+    "levels",
     "steps",
     "int8",
     "float16",

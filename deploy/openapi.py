@@ -10,7 +10,7 @@ import numpy as np
 
 import tsrep
 
-from .engine import POOLS, Engine
+from .engine import Engine
 from .numbers import DTYPES
 from .refusal import STATUS
 from .schemas import COUNT, FEW, NUMBER, TEXT, Schema, binary, json_of, object_of, parameter, ref, refusals
@@ -198,14 +198,14 @@ def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
     return {
         "model": query("model", {"enum": list(models)}, f"Which model; '{models[0]}' where none is named."),
         "set": query("set", TEXT, "Which set, as /page/examples lists them; without one the model's own windows."),
-        "pool": query("pool", {"enum": [pool for pool in POOLS if pool]}, "How steps become one; by default as the encoder does."),
+        "pool": query("pool", {"enum": list(filter(None, engine.model.pools))}, "How steps become one; by default the encoder's way."),
         "dtype": query(
             "dtype", {"enum": list(DTYPES)},
             "Numbers of the answer. int8: q = round(x / scale) with a scale of each vector, which is sent along; x is about scale * q.",
         ),
         "dtype_of_steps": query("dtype", {"enum": list(DTYPES[:2])}, "Numbers of the answer."),
         "dimensions": query(
-            "dimensions", {"type": "integer", "minimum": 1, "maximum": engine.width("rich")},
+            "dimensions", {"type": "integer", "minimum": 1, "maximum": max(map(engine.width, engine.model.pools))},
             "Only the first so many numbers of each embedding. None was trained to be more important: measure what is lost.",
         ),
         "counted": query("counted", {"enum": ["yes", "no"]}, "Whether /v1/drift is measured by these windows; by default they are."),

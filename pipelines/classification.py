@@ -70,12 +70,12 @@ RANDOM = ("random encoder", "random wide")
 UNCHANGING = ("catch22", "dtw")
 """Baselines that no seed changes."""
 
-READ = (("max", "svm"), ("mean", "svm"), ("rich", "svm"), ("rich", "ridge"))
+READ = (("max", "svm"), ("mean", "svm"), ("rich", "svm"), ("rich", "ridge"), ("levels", "ridge"))
 """Readout and probe of embeddings. (max, svm) is the protocol of TS2Vec; ridge is the probe of MiniRocket, for many features."""
 LINEAR = (("max", "linear"),)
 """Beside them where logistic regression is what is published. Of the rich readout it costs minutes that ridge does not."""
-WIDE = (("rich", "ridge"),)
-"""Of the 5376 numbers of the wide encoder's rich readout; a search of the SVM over them costs more than the training."""
+WIDE = (("rich", "ridge"), ("levels", "ridge"))
+"""Of the wide encoder, whose readouts have ten thousand numbers: a search of the SVM over them costs more than the training."""
 READ_BY = {"minirocket": "ridge", "catch22": "linear"}
 MOST = 10_000
 """Labelled rows beyond which every probe is fitted on a stratified sample of so many: the rule of TS2Vec's SVM, for all of them."""
@@ -90,7 +90,7 @@ PUBLISHED = {
     "BasicMotions": 0.975, "JapaneseVowels": 0.984, "ERing": 0.874, "Epilepsy": 0.964, "NATOPS": 0.928, "RacketSports": 0.855,
 }  # fmt: skip
 """TS2Vec, maximum and SVM, as AutoTCL (ICLR 2024, table 12) prints it."""
-DRAWN = {"max, svm": ("ts2vec", "random encoder"), "rich, ridge": tuple(METHODS)}
+DRAWN = {"max, svm": ("ts2vec", "random encoder"), "levels, ridge": tuple(METHODS)}
 """What the picture of ranks shows beside the baselines: readings and the methods of each. All would be too many to see."""
 
 Run = tuple[str, str, str, int]
@@ -169,7 +169,7 @@ def asked(
         for draw in range(DRAWS):
             rows = tsrep.stratified_fraction(label, share, seed=draw)  # the same for every method and seed
             where = f"{100 * share:g} % of labels, draw {draw}"
-            yield rows, where, [("", baseline)] if baseline else WIDE if wide else (READ[0], READ[-1], *LINEAR)
+            yield rows, where, [("", baseline)] if baseline else WIDE if wide else (READ[0], *WIDE, *LINEAR)
 
 
 def learned(
@@ -179,23 +179,18 @@ def learned(
     plan, _ = tsrep.make_plan({**METHODS[method], "seed": seed})
     held = memory.rewind()
     begin = time.process_time()
-    model = untrained(plan, train) if method in RANDOM else tsrep.run(plan, train)
+    model = tsrep.unlearned(plan, train) if method in RANDOM else tsrep.run(plan, train)
     trained = time.process_time()
-    # One pass: the first columns of the rich readout are the maximum, the next the mean.
-    rich = [model.embed(part, "rich") for part in (train, test)]
+    # The first columns of the rich readout are the maximum, the next the mean.
+    rich, levels = ([model.embed(part, pool) for part in (train, test)] for pool in ("rich", "levels"))
     costs = {"training seconds": trained - begin, "embedding seconds": time.process_time() - trained}
     costs["memory MB"] = memory.peak() - held
-    left, right = (part.astype(np.float64) for part in rich)
     width = model.features
     cut = {"max": slice(width), "mean": slice(width, 2 * width), "rich": slice(None)}
-    return {readout: (left[:, columns], right[:, columns]) for readout, columns in cut.items()}, costs
-
-
-def untrained(plan: tsrep.Plan, train: tsrep.Panel) -> tsrep.Model:
-    """The plan's encoder with the weights that its seed gives it, scaled for the training part."""
-    ready = tsrep.prepare(train, plan)
-    encoder = tsrep.build(plan, ready.shape).encoder.eval()
-    return tsrep.Model(encoder, plan, ready.scaler, ready.described, ready.check)
+    found = {readout: [part[:, columns] for part in rich] for readout, columns in cut.items()} | {"levels": levels}
+    return {
+        readout: (left.astype(np.float64), right.astype(np.float64)) for readout, (left, right) in found.items()
+    }, costs
 
 
 def made(method: str, train: tsrep.Panel, test: tsrep.Panel, seed: int) -> tuple[dict[str, Features], dict[str, float]]:

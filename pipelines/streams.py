@@ -102,11 +102,7 @@ def plan_of(base: Mapping[str, Any], method: Any, seed: int, **more: Any) -> tsr
 
 def trained(plan: tsrep.Plan, train: tsrep.Streams, method: str) -> tsrep.Model:
     """The plan's model, or the same with weights that learned nothing."""
-    if method != RANDOM:
-        return tsrep.run(plan, train)
-    ready = tsrep.prepare(train, plan)
-    encoder = tsrep.build(plan, ready.shape).encoder.eval()
-    return tsrep.Model(encoder, plan, ready.scaler, ready.described, ready.check, streams=ready.streams)
+    return tsrep.unlearned(plan, train) if method == RANDOM else tsrep.run(plan, train)
 
 
 def known(setting: str, label: np.ndarray) -> Iterator[tuple[np.ndarray, str, int]]:

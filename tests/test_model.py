@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 import tsrep
 from tsrep import checkpoint
 from tsrep.errors import InputError
-from tsrep.readouts import READOUTS
+from tsrep.pools import WHOLE
 from tsrep.series import Series
 
 ENCODER = {"name": "dilated", "hidden": 8, "depth": 3, "features": 12}
@@ -61,9 +61,9 @@ def saved(model: tsrep.Model, tmp_path: Path) -> Path:
 
 def test_embeddings_are_float32_of_the_promised_shapes(model: tsrep.Model) -> None:
     x = windows()
-    for pool in (None, *READOUTS):
+    for pool in WHOLE:
         made = model.embed(x, pool)
-        assert (made.shape, made.dtype) == ((14, 48 if pool == "rich" else 12), np.float32)
+        assert (made.shape, made.dtype) == ((14, tsrep.pool_width(12, pool)), np.float32)
         assert np.isfinite(made).all()
         assert (made.std(axis=0) > 1e-3).mean() > 0.9  # a share of positive values may be one everywhere
     steps = model.embed(x, "steps")
@@ -175,7 +175,7 @@ def test_bad_windows_are_refused_with_what_was_expected_and_what_came(name: str,
 
 
 def test_an_unknown_pool_is_refused(model: tsrep.Model) -> None:
-    with pytest.raises(InputError, match="steps, max, mean, last, rich, got 'median'"):
+    with pytest.raises(InputError, match="None, max, mean, last, rich, levels, steps, got 'median'"):
         model.embed(windows(), "median")
 
 

@@ -4,7 +4,8 @@ import numpy as np
 import torch
 
 import tsrep
-from tsrep.readouts import PARTS, READOUTS, deviation_pool, positive_pool, rich_pool
+from tsrep import pools
+from tsrep.readouts import deviation_pool, level_pool, rich_pool, share_pool
 
 EXTENTS = [(0, 7), (0, 4), (2, 6), (6, 7)]
 
@@ -28,19 +29,33 @@ def test_the_rich_readout_is_what_a_slow_loop_says() -> None:
         share = [sum(x > 0 for x in v) / len(v) for v in own]
         expected.append([max(v) for v in own] + means + spread + share)
     found = rich_pool(steps, extent)
-    assert found.shape == (4, 5 * len(PARTS))
+    assert found.shape == (4, pools.width(5, "rich"))
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64))
     assert found.std(dim=0).min() > 0.05
+
+
+def test_the_readout_of_levels_is_what_a_slow_loop_says() -> None:
+    steps, extent = made()
+    levels = torch.randn(5, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    found = level_pool(steps, extent, levels)
+    assert found.shape == (4, 5 * 6)
+    torch.testing.assert_close(found[:, :15], rich_pool(steps, extent)[:, :15])
+    for row, (begin, end) in enumerate(EXTENTS):
+        for level in range(3):
+            for feature in range(5):
+                own = [float(v) > float(levels[feature, level]) for v in steps[row, feature, begin:end]]
+                assert found[row, 15 + 5 * level + feature] == sum(own) / len(own)
+    torch.testing.assert_close(level_pool(steps, extent, torch.zeros(5, 1)), rich_pool(steps, extent))
 
 
 def test_a_series_of_one_step_has_no_deviation_and_a_share_of_nought_or_one() -> None:
     steps, extent = made()
     assert (deviation_pool(steps, extent)[3] == 0).all()
-    assert set(positive_pool(steps, extent)[3].tolist()) == {0.0, 1.0}
+    assert set(share_pool(steps, extent)[3].tolist()) == {0.0, 1.0}
 
 
 def test_zero_is_not_positive() -> None:
-    assert positive_pool(torch.tensor([[[0.0, 0.0, 1e-9, -1.0]]]), torch.ones(1, 4, dtype=torch.bool)).item() == 0.25
+    assert share_pool(torch.tensor([[[0.0, 0.0, 1e-9, -1.0]]]), torch.ones(1, 4, dtype=torch.bool)).item() == 0.25
 
 
 def test_a_model_reads_richly_with_its_other_readouts_as_parts() -> None:
@@ -58,4 +73,4 @@ def test_a_model_reads_richly_with_its_other_readouts_as_parts() -> None:
     np.testing.assert_allclose(
         rich[:, 18:], np.nanmean(np.where(np.isnan(steps), np.nan, steps > 0), axis=2), rtol=1e-6
     )
-    assert set(READOUTS) == {"max", "mean", "last", "rich"}
+    assert set(model.pools) == {None, "max", "mean", "last", "rich", "levels"}

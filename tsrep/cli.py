@@ -94,7 +94,9 @@ def embed(
     model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
     data: Annotated[str, typer.Argument(help="Data set, or file: .csv, .parquet, .ts, .npz, .npy.")],
     out: Annotated[Path, typer.Option(help="Where the embeddings go: .parquet, .csv or .npy.")],
-    pool: Annotated[str | None, typer.Option(help="max, mean, last or rich; the encoder's own by default.")] = None,
+    pool: Annotated[
+        str | None, typer.Option(help="max, mean, last, rich or levels; the encoder's own by default.")
+    ] = None,
     stream: Annotated[
         str | None, typer.Option(help="Which stream of data that holds several; all that the model knows.")
     ] = None,

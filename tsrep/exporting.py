@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from tsrep import runtime
+from tsrep import levels, pools, runtime
 from tsrep.data.panel import Panel
 from tsrep.errors import InputError
 from tsrep.evaluation.probes import probe_named
@@ -18,7 +17,7 @@ from tsrep.half import Half
 from tsrep.model import Model
 from tsrep.plugins import plugin
 from tsrep.preparing import held_out, source, windowed
-from tsrep.readouts import PARTS, READOUTS
+from tsrep.readouts import read
 from tsrep.runtime import BF16, Bound, Runtime
 from tsrep.series import Series
 
@@ -82,21 +81,23 @@ def export(model: Model, *, precision: str = "float32", data: Any = None, length
 def differs(model: Model, fast: Runtime) -> float:
     """Largest |a − b| / (1 + |b|) between an export and torch over all pools, several lengths and patterns of missing values.
 
-    Shares of positive values count only where no step lies so near zero that rounding decides its sign.
+    Shares of steps above a level count only where no step lies so near it that rounding decides.
     """
     worst = 0.0
+    zero = torch.zeros(fast.features, 1)
+    asked = {"rich": zero, "levels": levels.of(model.encoder) if "levels" in model.pools else zero}
     for values in _trials(model, fast.length):
         expected = _by_torch(model, values)
+        steps = expected[pools.STEPS]
         for pool, b in expected.items():
             a = fast(values, pool)
             if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
                 return float("inf")
             off = np.abs(a - b) / (1 + np.abs(b))
-            if pool == "rich":
-                sure = ~(np.abs(expected["steps"]) < TOLERANCE).any(
-                    axis=2
-                )  # a comparison with NaN, that is padding, is false
-                off[:, -(off.shape[1] // len(PARTS)) :] *= sure
+            for i, level in enumerate(asked[pool].T.numpy() if pool in asked else []):
+                near = (np.abs(steps - level[:, None]) < TOLERANCE).any(axis=2)  # of NaN, that is padding, it is false
+                share = slice((3 + i) * fast.features, (4 + i) * fast.features)
+                off[:, share] *= ~near
             worst = max(worst, float(np.nanmax(off)))
     return worst
 
@@ -105,13 +106,9 @@ def differs(model: Model, fast: Runtime) -> float:
 def _by_torch(model: Model, values: np.ndarray) -> dict[str | None, np.ndarray]:
     """What every pool gives, the encoder being asked once."""
     parameter = next(model.encoder.parameters())
-    series = Series.of(torch.from_numpy(values).to(parameter.device, parameter.dtype))
-    embedding = model.encoder(series)
-    found: dict[str | None, Tensor] = {
-        "steps": embedding.steps.masked_fill(~series.extent[:, None], float("nan")),
-        None: embedding.pooled,
-        **{name: readout(embedding.steps, series.extent) for name, readout in READOUTS.items()},
-    }
+    embedding = model.encoder(Series.of(torch.from_numpy(values).to(parameter.device, parameter.dtype)))
+    held = levels.of(model.encoder) if "levels" in model.pools else None
+    found = {pool: read(embedding, pool, held) for pool in (pools.STEPS, *model.pools)}
     return {pool: tensor.float().cpu().numpy() for pool, tensor in found.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from tsrep import drift, planning, randomness, registry, run_folder, saving
+from tsrep import drift, levels, planning, randomness, registry, run_folder, saving
 from tsrep import plan as plans
 from tsrep.checkpoint import NAME as CHECKPOINT
 from tsrep.data.panel import Panel
@@ -152,6 +152,16 @@ def build(plan: Plan, shape: DataShape) -> Method:
     return method
 
 
+def unlearned(plan: Plan, X: Any) -> Model:
+    """The plan's model with the weights that its seed gives them, for benchmarks: it learned nothing, and knows of the data what any
+    model does, its scaling and its levels. X: what `fit` would learn from."""
+    panel, licence = source(plan.data, X)
+    ready = prepare(panel, plan, licence)
+    encoder = build(plan, ready.shape).encoder.eval()
+    levels.settle(encoder, ready.train)
+    return Model(encoder, plan, ready.scaler, ready.described, ready.check, streams=ready.streams)
+
+
 def mined(plan: Plan, prepared: Prepared) -> Method:
     """The method of a plan with the plan's miners, for the data it will learn from."""
     method = build(plan, prepared.shape)
@@ -190,6 +200,7 @@ def learn(
     )
     found = suspects(method, prepared.train, plan.seed, prepared.origin)
     encoder = encoder.to(device="cpu", dtype=torch.float32)
+    levels.settle(encoder, prepared.train)
     learned = (
         method.view.to(device="cpu", dtype=torch.float32).eval() if isinstance(method.view, torch.nn.Module) else None
     )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tsrep import folders
+from tsrep import folders, pools
 from tsrep.data.columns import CALENDAR
 from tsrep.errors import InputError
 from tsrep.runtime import CHUNK
@@ -202,11 +202,11 @@ def load(path: Path, model_features: int, known: tuple[str, ...]) -> Forecaster:
             weight, bias, scale, fill = (file.get_tensor(name).astype(np.float64) for name in TENSORS)
         channels, places = tuple(map(str, told["channels"])), tuple(map(int, told["places"]))
         own, pool = bool(told["own"]), told["pool"]
+        count, width = len(channels), pools.width(model_features, pool)
         fits = weight.ndim == 3 and all(known[place] == name for place, name in zip(places, channels, strict=True))
     except (SafetensorError, KeyError, IndexError, TypeError, OSError, ValueError) as error:
         raise InputError(f"expected a forecasting head in {path}, it is damaged: {error}") from error
-    count = len(channels)
-    width = model_features * (4 if pool == "rich" else 1) // (count if own else 1)
+    width = width // (count if own else 1)
     shapes = [array.shape for array in (weight, bias, scale, fill)]
     horizon = weight.shape[1] if weight.ndim == 3 else 0
     if not fits or shapes != [(count, horizon, width), (count, horizon), (count,), (count,)]:

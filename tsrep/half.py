@@ -21,6 +21,7 @@ class Half:
     def __init__(self, model: Model, length: int) -> None:
         self._model, self.length = replace(model, exported=None), length
         self.features = int(model.encoder.features)  # type: ignore[arg-type]
+        self.pools = self._model.pools
         self.name = f"torch {torch.__version__}, {BF16}"
 
     def __call__(self, values: np.ndarray, pool: str | None) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsrep import folders
+from tsrep import folders, pools
 from tsrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -97,9 +97,9 @@ def load(path: Path, model_features: int) -> Classifier:
             told = json.loads((file.metadata() or {})["numbers"])
             weight, bias = (file.get_tensor(name).astype(np.float64) for name in ("weight", "bias"))
         classes, pool = tuple(map(str, told["classes"])), told["pool"]
+        width = pools.width(model_features, pool)
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise InputError(f"expected a classification head in {path}, it is damaged: {error}") from error
-    width = model_features * (4 if pool == "rich" else 1)
     if weight.shape != (len(classes), width) or bias.shape != (len(classes),):
         raise InputError(f"expected a head of {len(classes)} classes on {width} numbers in {path}, got {weight.shape}")
     return Classifier(classes, weight, bias, pool)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsrep import drift, folders, forecast_heads, heads, runtime
+from tsrep import drift, folders, forecast_heads, heads, pools, runtime
 from tsrep.data.columns import CALENDAR, apart, columns
 from tsrep.data.layout import check_channels
 from tsrep.data.readers import as_panel
@@ -20,8 +20,6 @@ from tsrep.runtime import CHUNK, Run, Runtime
 
 if TYPE_CHECKING:
     from tsrep.model import Model
-
-POOLS = (None, "max", "mean", "last", "rich", "steps")
 
 
 def load_light(path: str | Path, *, threads: int | None = None) -> Light | Model:
@@ -77,14 +75,20 @@ class Light:
         return self._fast.name
 
     @property
+    def pools(self) -> tuple[str | None, ...]:
+        """`Model.pools`."""
+        return tuple(pool for pool in pools.WHOLE if pool in self._fast.pools)
+
+    @property
     def features(self) -> int:
         own = len(set(self.data.channels) - set(CALENDAR)) if self._alone else 1
         return self._fast.features * own
 
     def embed(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> np.ndarray:
         """`Model.embed`."""
-        if pool not in POOLS:
-            raise InputError(f"expected pool to be one of {', '.join(map(str, POOLS))}, got {pool!r}")
+        known = (*self.pools, pools.STEPS)
+        if pool not in known:
+            raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
         panel = as_panel(X)
         bare = tuple(f"channel_{i}" for i in range(len(self.data.channels)))
         if panel.channels not in (self.data.channels, bare):

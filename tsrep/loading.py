@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tsrep import checkpoint, drift, folders, forecast_heads, heads, planning, randomness, suspects
+from tsrep import checkpoint, drift, folders, forecast_heads, heads, levels, planning, randomness, suspects
 from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
@@ -56,6 +56,7 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
     with randomness.seeded(made.seed, randomness.WEIGHTS):
         encoder = encoder_for(made, shape)
     weights, _ = checkpoint.load(folder / "weights.safetensors")
+    levels.make_room(encoder, weights)
     try:
         encoder.load_state_dict(weights)
     except RuntimeError as error:

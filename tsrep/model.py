@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tsrep import card, drift, folders, forecast_heads, heads, randomness, registry, runtime, saving
+from tsrep import card, drift, folders, forecast_heads, heads, levels, pools, randomness, registry, runtime, saving
 from tsrep.data.alignment import resampled
 from tsrep.data.columns import CALENDAR, apart, columns, inputs
 from tsrep.data.layout import check_channels
@@ -22,7 +22,7 @@ from tsrep.encoders.streams import Each, width
 from tsrep.errors import InputError, nearest
 from tsrep.method import DataShape, StreamShape
 from tsrep.plan import Plan
-from tsrep.readouts import READOUTS
+from tsrep.readouts import read
 from tsrep.runtime import CHUNK, Bound, Run, Runtime
 from tsrep.series import Series, part_of
 from tsrep.streaming import Fuse, Stream, fused
@@ -106,6 +106,13 @@ class Model:
         return f"{runtime.TORCH} {torch.__version__}" if fast is None else fast.name
 
     @property
+    def pools(self) -> tuple[str | None, ...]:
+        """What `embed` can give of a window: all but "levels" where no levels were saved."""
+        parts = self.encoder.parts if isinstance(self.encoder, Each) else [self.encoder]
+        settled = all(hasattr(part, levels.NAME) for part in parts)
+        return tuple(pool for pool in pools.WHOLE if settled or pool != "levels")
+
+    @property
     def _apart(self) -> int:
         """Series that the encoder sees for each one of the data."""
         return len(set(self.data.channels) - set(CALENDAR)) if self.plan.data.independent else 1
@@ -174,21 +181,21 @@ class Model:
 
         X:    whatever `tsrep.fit` takes, with the channels that the model was trained on. NaN is missing.
         pool: None, the encoder's own pooling: (n, feature). max, mean or last over the steps: (n, feature).
-              "rich": maximum, mean, standard deviation and share of positive values side by side: (n, 4 * feature); for linear probes.
+              For linear probes: "rich", maximum, mean, standard deviation and share of positive values side by side: (n, 4 * feature);
+              "levels", the same with the shares of steps above four levels that the training windows set: (n, 7 * feature).
               "steps": one embedding for each step, (n, feature, time), NaN in the padding of shorter series.
         Raises InputError for other channels, empty or infinite data, or a series of which nothing was observed.
         """
-        known = (None, "steps", *READOUTS)
-        if pool not in known:
-            raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")
+        if pool not in pools.KNOWN:
+            raise InputError(f"expected pool to be one of {', '.join(map(str, pools.KNOWN))}, got {pool!r}")
         if self.streams:
-            if pool == "steps":
+            if pool == pools.STEPS:
                 raise InputError(
                     "expected one embedding for each row of several streams, pool 'steps' gives many; use embed_streams"
                 )
             by_stream = self.embed_streams(X, pool, batch_size=batch_size)
-            scale = 4 if pool == "rich" else 1
-            return fused(by_stream, {name: scale * w for name, w in self.widths.items()}, fuse or self.fuse)
+            widths = {name: pools.width(own, pool) for name, own in self.widths.items()}
+            return fused(by_stream, widths, fuse or self.fuse)
         if fuse is not None:
             raise InputError(f"expected a model of several streams to fuse them by '{fuse}', this one knows one")
         return self._embed(self.scaled(X), pool, batch_size)
@@ -227,13 +234,7 @@ class Model:
     def _by_torch(self, values: np.ndarray, pool: str | None) -> np.ndarray:
         parameter = next(self.encoder.parameters())
         series = Series.of(torch.from_numpy(values).to(parameter.device, parameter.dtype))
-        embedding = self.encoder(series)
-        if pool == "steps":
-            found = embedding.steps.masked_fill(~series.extent[:, None], float("nan"))
-        elif pool is None:
-            found = embedding.pooled
-        else:
-            found = READOUTS[pool](embedding.steps, series.extent)
+        found = read(self.encoder(series), pool, levels.of(self.encoder) if pool == "levels" else None)
         return np.asarray(found.float().cpu().numpy())
 
     def save(self, path: str | Path) -> Path:
@@ -257,7 +258,7 @@ class Model:
 
 
 def untrained(model: Model, seed: int) -> Model:
-    """The same model with random weights that never saw data: the baseline beside every learned number."""
+    """The same model with random weights that never saw data, and therefore no levels: the baseline beside every learned number."""
     with randomness.seeded(seed, randomness.WEIGHTS):
         encoder = encoder_for(model.plan, shape_of(model.plan, model.data, model.streams))
     return replace(

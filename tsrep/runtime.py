@@ -35,6 +35,7 @@ class Runtime(Protocol):
     precision: float32, int8 or bf16.
     length:    steps of the longest window it takes.
     features:  width of an embedding.
+    pools:     what it gives of a window, as `Model.pools`.
     content:   the file itself; empty where there is none.
     """
 
@@ -42,6 +43,7 @@ class Runtime(Protocol):
     precision: str
     length: int
     features: int
+    pools: tuple[str | None, ...]
     content: bytes
 
     def __call__(self, values: np.ndarray, pool: str | None) -> np.ndarray: ...

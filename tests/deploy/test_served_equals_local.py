@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from service_requests import FORMS, arrow_of, as_arrow, as_json, as_npy, embeddings_of
 
-from tsrep.readouts import READOUTS
+from tsrep.pools import WIDTHS
 
 TOLERANCE = 1e-6
 RNG = np.random.default_rng(7)
@@ -124,7 +124,7 @@ def test_rich_embeddings_are_offered_and_their_width_is_told(service, model):
     assert "rich" in service().within(lambda client: client.get("/v1/info")).json()["pools"]
 
 
-@pytest.mark.parametrize("pool", READOUTS)
+@pytest.mark.parametrize("pool", WIDTHS)
 def test_every_pool_of_the_model_is_a_pool_of_the_service(service, pool):
     assert service().post(**as_json(EQUAL[:1]), params={"pool": pool}).status_code == 200
 

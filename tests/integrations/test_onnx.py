@@ -22,9 +22,8 @@ from typer.testing import CliRunner
 import tsrep
 from tsrep import cli, exporting, runtime
 from tsrep.plugins import plugin
-from tsrep.readouts import READOUTS
+from tsrep.pools import KNOWN as POOLS
 
-POOLS = (None, "steps", *READOUTS)
 ENCODER = {"hidden": 8, "depth": 5, "features": 12}
 LENGTH = 24
 

@@ -41,7 +41,7 @@ T = TypeVar("T")
 
 PATIENT = Retry()
 
-Pool = Literal["max", "mean", "last", "rich"]
+Pool = Literal["max", "mean", "last", "rich", "levels"]
 Metric = Literal["euclidean", "cosine"]
 Dtype = Literal["float32", "float16", "int8"]
 

@@ -10,6 +10,9 @@ import onnxruntime
 
 from tsrep import InputError
 
+OTHERS = ("pooled", "steps")
+"""Outputs that no pool is called by: the encoder's own pooling has no name, and the steps are not one embedding of a window."""
+
 
 class Session:
     """An exported encoder, ready to run; `tsrep.runtime.Runtime` says what its attributes are.
@@ -32,6 +35,7 @@ class Session:
             self.precision = said["precision"]
         except Exception as error:  # ONNX Runtime has an exception of its own for every cause, under no common name
             raise InputError(f"expected an ONNX file that tsrep export wrote, got another ({error})") from error
+        self.pools = (None, *(said.name for said in self._session.get_outputs() if said.name not in OTHERS))
         kind = "" if self.precision == "float32" else f", {self.precision}"
         self.name = f"onnxruntime {onnxruntime.__version__}{kind}"
         self.content = content

@@ -30,12 +30,15 @@ def build(encoder: Any, length: int) -> bytes:
     """The encoder of a model with all its readouts as an ONNX file, for windows of at most `length` steps.
 
     Inputs: values (batch, channel, time), zero where nothing was observed, and seen (batch, 1, time), 1 at steps at which some channel
-    was observed, else 0. Outputs: pooled (the encoder's own), max, mean, last, rich (batch, feature), and steps (batch, feature, time).
+    was observed, else 0. Outputs: pooled (the encoder's own), max, mean, last, rich, and levels where the encoder has
+    them (batch, feature), and steps (batch, feature, time).
     """
     if not all(hasattr(encoder, part) for part in ("project", "blocks", "causal", "pool")):
         raise InputError(
             f"expected the encoder dilated or causal to export, got {type(encoder).__name__}: it is computed by torch"
         )
+    held = getattr(encoder, "levels", None)
+    levels = None if held is None else _array(held)
     graph = _Graph()
     x = graph.add("Unsqueeze", "values", graph.numbers(TIME))
     seen = graph.add("Unsqueeze", "seen", graph.numbers(TIME))
@@ -47,22 +50,28 @@ def build(encoder: Any, length: int) -> bytes:
         residual = getattr(block.residual, "weight", None)
         beside = x if residual is None else graph.convolution(x, residual, block.residual.bias)
         x = graph.add("Add", beside, inner)
-    _readouts(graph, graph.add("Squeeze", x, graph.numbers(TIME), out="steps"), encoder.pool)
-    return graph.file(encoder.channels, encoder.features, length)
+    _readouts(graph, graph.add("Squeeze", x, graph.numbers(TIME), out="steps"), encoder.pool, levels)
+    return graph.file(encoder.channels, encoder.features, length, 0 if levels is None else levels.shape[1])
 
 
-def _readouts(graph: _Graph, steps: str, pool: str) -> None:
+def _readouts(graph: _Graph, steps: str, pool: str, levels: np.ndarray | None) -> None:
     """`tsrep.readouts` over steps of which none is padding."""
-    axis, zero = graph.numbers(TIME), graph.add("Constant", value_float=0.0)
+    axis = graph.numbers(TIME)
+
+    def share(level: np.ndarray) -> str:
+        above = graph.add("Cast", graph.add("Greater", steps, graph.weight(level)), to=TensorProto.FLOAT)
+        return graph.add("ReduceMean", above, axis, keepdims=0)
+
     graph.add("ReduceMax", steps, axis, keepdims=0, out="max")
     centre = graph.add("ReduceMean", steps, axis, keepdims=1)
     graph.add("Squeeze", centre, axis, out="mean")
     graph.add("Gather", steps, graph.add("Constant", value_int=-1), axis=TIME, out="last")
     off = graph.add("Sub", steps, centre)
     deviation = graph.add("Sqrt", graph.add("ReduceMean", graph.add("Mul", off, off), axis, keepdims=0))
-    above = graph.add("Cast", graph.add("Greater", steps, zero), to=TensorProto.FLOAT)
-    positive = graph.add("ReduceMean", above, axis, keepdims=0)
-    graph.add("Concat", "max", "mean", deviation, positive, axis=1, out="rich")
+    graph.add("Concat", "max", "mean", deviation, share(np.zeros((), np.float32)), axis=1, out="rich")
+    if levels is not None:
+        shares = [share(level[:, None]) for level in levels.T]
+        graph.add("Concat", "max", "mean", deviation, *shares, axis=1, out="levels")
     graph.add("Identity", pool, out="pooled")
 
 
@@ -101,13 +110,14 @@ class _Graph:
         kept = layer.weight[:, :, first:last]
         return self.convolution(x, kept, layer.bias, dilation if reach else 1, reach * dilation, right)
 
-    def file(self, channels: int, features: int, length: int) -> bytes:
+    def file(self, channels: int, features: int, length: int, levels: int) -> bytes:
         def tensor(name: str, *shape: int | str) -> onnx.ValueInfoProto:
             return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
 
         inputs = [tensor("values", channels, "time"), tensor("seen", 1, "time")]
         pools = [tensor(name, features) for name in ("pooled", "max", "mean", "last")]
-        outputs = [*pools, tensor("rich", 4 * features), tensor("steps", features, "time")]
+        pools += [tensor("rich", 4 * features), *([tensor("levels", (3 + levels) * features)] if levels else [])]
+        outputs = [*pools, tensor("steps", features, "time")]
         graph = helper.make_graph(self.nodes, "tsrep", inputs, outputs, self.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
         helper.set_model_props(model, {"length": str(length), "features": str(features), "precision": "float32"})

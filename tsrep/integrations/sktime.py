@@ -31,7 +31,7 @@ class ContrastiveEmbedder(BaseTransformer):  # type: ignore[misc]
     hop : int, optional
         Steps from one training window to the next, ``window`` where it is None.
     pool : str, optional
-        How the embeddings of a series' steps become one: "max", "mean", "last" or "rich". None: the encoder's own way.
+        How the embeddings of a series' steps become one: "max", "mean", "last", "rich" or "levels". None: the encoder's own way.
     random_state : int, RandomState or None, default=0
         Seed of weights, order and views. None: another one at every fit.
 
