@@ -169,9 +169,9 @@ def read(method: str, seed: int, train: tsrep.Streams, test: tsrep.Streams) -> d
         models = dict.fromkeys(train, whole)
     made = {
         pool: tuple({s: models[s].embed_streams(part.choose([s]), pool)[s] for s in part} for part in (train, test))
-        for pool in (None, "rich")
+        for pool in (None, "rich", "levels")
     }
-    return {"own linear": made[None], "rich ridge": made["rich"]}
+    return {"own linear": made[None], "rich ridge": made["rich"], "levels ridge": made["levels"]}
 
 
 def alone(stream: str) -> dict[str, Any]:
@@ -223,7 +223,7 @@ def skeletons(
         )
     model = trained(plan_of(SKELETON, RECIPES[setting][method] or RECIPES[setting]["moco"], seed), train, method)
     rows: list[Row] = []
-    for pool, probes in ((None, ("linear", "knn1")), ("rich", ("ridge",))):
+    for pool, probes in ((None, ("linear", "knn1")), ("rich", ("ridge",)), ("levels", ("ridge",))):
         pair = tuple(model.embed_streams(part, pool)["skeleton"] for part in (train, test))
         for probe in probes:
             scored = tsrep.fused_scores({"skeleton": pair}, labels, probe=probe, seed=seed)
@@ -250,7 +250,7 @@ def devices(
         plan = plan_of(DEVICES, RECIPES[setting][method] or {"name": "collossl"}, seed)
         model = trained(plan, train, method)
         readings = {}
-        for pool in (None, "rich"):
+        for pool in (None, "rich", "levels"):
             left, right = (model.embed_streams(part, pool) for part in (train, test))
             readings[f"{pool or 'own'} ridge"] = {s: (left[s], right[s]) for s in left}
     rows: list[Row] = []

@@ -83,13 +83,13 @@ def test_modalities_are_read_alone_and_together_with_all_and_few_labels_and_from
     read = {
         f"{place}, {how}{said}"
         for place in ("inertial", "skeleton", "both")
-        for how in ("own linear", "rich ridge")
+        for how in ("own linear", "rich ridge", "levels ridge")
         for said in few
     }
     ways = {
         f"retrieval {way}, {how} cosine"
         for way in ("inertial → skeleton", "skeleton → inertial")
-        for how in ("own", "rich")
+        for how in ("own", "rich", "levels")
     }
     assert found == read | ways
 
@@ -119,7 +119,7 @@ def test_devices_are_read_within_across_and_all_together(bench: ModuleType, meth
 @pytest.mark.parametrize("method", ["moco", "halp", "supervised", "minirocket"])
 def test_skeletons_have_linear_and_neighbour_probes(bench: ModuleType, method: str) -> None:
     found = told(bench, "NW-UCLA", "latent", method, 0)
-    learned = {"skeleton, own linear", "skeleton, own knn1", "skeleton, rich ridge"}
+    learned = {"skeleton, own linear", "skeleton, own knn1", "skeleton, rich ridge", "skeleton, levels ridge"}
     expected = {"supervised": {"skeleton, head"}, "minirocket": {"skeleton, ridge"}}.get(method, learned)
     assert found == expected, "two steps make no latent positive yet"
 
