@@ -1,10 +1,10 @@
-"""Which shape of the encoder `wide` to take, by training parts alone: no test part is computed.
+"""Which shape of the encoder `wide` to take, and how to read it, by training parts alone: no test part is computed.
 
     TSREP_DATA=... python pipelines/choose_classification.py [--sets NATOPS,Trace] [--jobs 2]
 
-Untrained encoders, the rich readout and the benchmark's ridge, beside MiniRocket: accuracy of 5-fold cross-validation (fewer where a
-class has fewer series), two draws of the folds, up to 200 series of a set. MiniRocket is fitted on all series of the training part,
-labels apart, as the encoders' scaling is. Rows go to `results/classification_choice.csv` as they come, and what is there is
+Untrained encoders and the benchmark's ridge, beside MiniRocket: accuracy of 5-fold cross-validation (fewer where a class has fewer
+series), two draws of the folds, up to 200 series of a set. MiniRocket is fitted on all series of the training part, labels apart, as
+the encoders' scaling and levels are. Rows go to `results/classification_choice.csv` as they come, and what is there is
 not run again.
 """
 
@@ -30,12 +30,18 @@ import tsrep
 
 OUT = Path(__file__).parent / "results" / "classification_choice.csv"
 MINIROCKET = "minirocket"
-CANDIDATES: Mapping[str, Mapping[str, Any]] = {
-    "plain": {"kernels": 1024, "competing": 0},
-    "twice plain": {"kernels": 2048, "competing": 0},
-    "competing": {"kernels": 2, "competing": 1024},
-    "plain and competing": {"kernels": 1024, "competing": 1024},
+DILATED: Mapping[str, Any] = {"name": "dilated"}
+BOTH: Mapping[str, Any] = {"name": "wide", "kernels": 1024, "competing": 1024}
+CANDIDATES: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "plain": ({"name": "wide", "kernels": 1024, "competing": 0}, "rich"),
+    "twice plain": ({"name": "wide", "kernels": 2048, "competing": 0}, "rich"),
+    "competing": ({"name": "wide", "kernels": 2, "competing": 1024}, "rich"),
+    "plain and competing": (BOTH, "rich"),
+    "plain and competing, levels": (BOTH, "levels"),
+    "dilated": (DILATED, "rich"),
+    "dilated, levels": (DILATED, "levels"),
 }
+"""Row -> encoder and readout."""
 MOST = 200
 FOLDS = 5
 DRAWS = 2
@@ -49,11 +55,12 @@ def one(name: str, method: str) -> pd.DataFrame:
     if len(label) > MOST:
         train = train.rows(tsrep.stratified_fraction(label, MOST))
         label = np.asarray(train.label)
+    encoder, pool = CANDIDATES.get(method, ({"name": "none"}, ""))
     if method == MINIROCKET:
         features, _ = tsrep.baseline_features(method, train.values, train.values[:1], seed=0)
     else:
-        plan, _ = tsrep.make_plan({"encoder": {"name": "wide", **CANDIDATES[method]}, "seed": 0})
-        features = classification.untrained(plan, train).embed(train, "rich")
+        plan, _ = tsrep.make_plan({"encoder": encoder, "seed": 0})
+        features = tsrep.unlearned(plan, train).embed(train, pool)
     spent = time.process_time() - begin
     folds = max(2, min(FOLDS, int(np.unique(label, return_counts=True)[1].min())))
     rows = []
@@ -63,10 +70,11 @@ def one(name: str, method: str) -> pd.DataFrame:
             left, unseen = (features[rows].astype(np.float64) for rows in (fit, held))
             right[held] = tsrep.probe("ridge")(left, label[fit], unseen, seed=0) == label[held]
         rows.append({"seed": draw, "value": right.mean()})
-    about = {"dataset": name, "setting": "training part, cross-validated", "method": method, "features": "rich, ridge"}
+    about = {"dataset": name, "setting": "training part, cross-validated", "method": method}
     return tsrep.tidy(
         [{**about, **row, "metric": "accuracy", "seconds": spent} for row in rows],
-        encoder="none" if method == MINIROCKET else "wide",
+        features=f"{pool}, ridge" if pool else "ridge",
+        encoder=encoder["name"],
         commit=tsrep.commit(),
     )
 
