@@ -80,7 +80,7 @@ def fit(X: np.ndarray, method: str, **more: Any) -> tsrep.Model:
 
 def apart(one: tsrep.Model, other: tsrep.Model) -> float:
     ours, theirs = one.encoder.state_dict(), other.encoder.state_dict()
-    return max(float((ours[name] - theirs[name]).abs().max()) for name in ours)
+    return max(float((ours[name] - theirs[name]).abs().max()) for name in theirs)  # the untrained one has no levels
 
 
 def test_two_workers_end_with_the_weights_of_one_process(
