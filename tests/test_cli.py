@@ -101,6 +101,8 @@ def test_fit_embed_evaluate_resume(run: Run, table: Path, tmp_path: Path) -> Non
     card = (out / "README.md").read_text()
     assert "| walks | classify | ts2vec | knn1 | accuracy |" in card
     assert len(tsrep.load(out).results) == len(numbers)
+    told = run("evaluate", out, table, "--pool", "levels", "--probe", "ridge")
+    assert told.code == 0 and "levels, ridge" in told.out
     assert run("evaluate", out, table, "--task", "retrieve").code == 0
     assert run("evaluate", out, table, "--task", "retrieve").code == 0
     settings = pd.DataFrame(tsrep.load(out).results).groupby("setting").size()
@@ -265,6 +267,10 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "unknown pool": (["embed", "TRAINED", "TABLE", "--out", "e.npy", "--pool", "median"], "median"),
     "steps in a table": (["embed", "TRAINED", "TABLE", "--out", "e.npy", "--pool", "steps"], "pool='steps'"),
     "unknown task": (["evaluate", "TRAINED", "TABLE", "--task", "clasify"], "did you mean 'classify'"),
+    "pool of a forecast": (
+        ["evaluate", "TRAINED", "TABLE", "--task", "forecast", "--pool", "rich"],
+        "got --task forecast: leave it out",
+    ),
     "one class": (["evaluate", "TRAINED", "ONE"], "at least two classes"),
     "nothing to resume": (["resume", "nowhere"], "found no plan.yaml"),
     "markup": (["fit", "--data", "[bold]x[/bold].csv", "--out", "run"], "[bold]x[/bold].csv"),

@@ -67,6 +67,30 @@ def test_every_number_stands_beside_the_baselines(found: evaluating.Evaluation) 
     assert set(learned["encoder"]) == {"dilated"}
 
 
+@pytest.mark.parametrize("pool", ["rich", "levels"])
+def test_model_and_random_encoder_are_read_by_the_pool_that_is_asked_for(pool: str, model: tsrep.Model) -> None:
+    found = tsrep.evaluate(model, panel(), pool=pool, probes=("ridge",))
+    read = {(row.method, row.features) for row in found.table.itertuples()}
+    assert read == {
+        ("ts2vec", f"{pool}, ridge"),
+        ("random encoder", f"{pool}, ridge"),
+        ("minirocket", "ridge"),
+        ("catch22", "linear"),
+    }
+    assert found.embeddings[1].shape[1] == tsrep.pool_width(model.features, pool)
+
+
+def test_a_random_encoder_has_the_levels_of_the_training_part(model: tsrep.Model) -> None:
+    """Of the part it is asked about nothing is known."""
+    train, test = (panel().rows(rows) for rows in (np.arange(12), np.arange(12, 24)))
+    first = tsrep.untrained(model, 1, train).embed(test, "levels")
+    np.testing.assert_array_equal(tsrep.untrained(model, 1, train).embed(test, "levels"), first)
+    other = tsrep.untrained(model, 1, test).embed(test, "levels")
+    width = 3 * model.features
+    np.testing.assert_array_equal(other[:, :width], first[:, :width])
+    assert (other[:, width:] != first[:, width:]).any()
+
+
 def test_evaluating_leaves_the_threads_of_torch_alone(found: evaluating.Evaluation, model: tsrep.Model) -> None:
     """Else the same seed would give other bits after an evaluation than before it."""
     before = torch.get_num_threads(), model.embed(panel())
@@ -212,6 +236,7 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "unknown task": (panel, {"task": "clasify"}, "unknown task 'clasify'; did you mean 'classify'"),
     "unknown probe": (panel, {"probes": ("linar",)}, "linar.*did you mean 'linear'"),
+    "unknown pool": (panel, {"pool": "median"}, "max, mean, last, rich, levels, got 'median'"),
     "no seeds": (panel, {"seeds": 0}, "at least one seed, got 0"),
     "unknown data set": (lambda: "BasicMotion", {}, "did you mean 'BasicMotions'"),
     "missing file": (lambda: "nowhere.csv", {}, "no file nowhere.csv"),

@@ -107,6 +107,7 @@ TOP = {
     "reporting",
     "showing",
     "cli",
+    "cli_evaluate",
 }
 """Files that may know all of the core."""
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from tsrep import terminal
+from tsrep.cli_evaluate import evaluate
 from tsrep.errors import InputError
-from tsrep.terminal import dimmed, fail, say
+from tsrep.terminal import fail, say
 
 app = typer.Typer(
     name="tsrep",
@@ -123,82 +124,10 @@ def embed(
         chosen = given.choose([name for name in given if name in loaded.streams] or None)
         panel, embeddings = chosen.first, loaded.embed(chosen, pool)
     write_to(panel, embeddings)
-    say(f"{len(panel)} embeddings of {loaded.features} numbers in [bold]{out}[/]")
+    say(f"{len(panel)} embeddings of {embeddings.shape[1]} numbers in [bold]{out}[/]")
 
 
-@app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="Folder of a model, or models:/name@champion.")],
-    data: Annotated[
-        str, typer.Argument(help="Labelled data set, or file with a column label; to forecast, one long series.")
-    ],
-    task: Annotated[str, typer.Option(help="classify, cluster, retrieve, forecast or streams.")] = "classify",
-    probe: Annotated[list[str] | None, typer.Option(help="linear, ridge, knn1, knn5, svm; may be repeated.")] = None,
-    horizons: Annotated[str | None, typer.Option(help="Steps ahead, such as 24,48,168,336,720.")] = None,
-    features: Annotated[
-        str, typer.Option(help="What a forecast is read off: embedding, both (with raw lags), lags.")
-    ] = "embedding,both",
-    head: Annotated[
-        str,
-        typer.Option(
-            help="A ridge for each channel (independent), one from all to all (joint), or each from itself by the same (shared)."
-        ),
-    ] = "independent",
-    centre: Annotated[str, typer.Option(help="What is taken off a forecast: none, last or window (RevIN).")] = "last",
-    lags: Annotated[int, typer.Option(help="Values of the past that ridge on raw lags sees.")] = 336,
-    part: Annotated[
-        str, typer.Option(help="Errors of a forecast on test; or on validation, to choose by, the test part unseen.")
-    ] = "test",
-    labels: Annotated[
-        str, typer.Option(help="Of several streams: shares of the training labels that are known, such as 1,0.1.")
-    ] = "1,0.1",
-    folds: Annotated[
-        int | None, typer.Option(help="Of several streams: leave subjects out, in so many groups; each trains again.")
-    ] = None,
-    seeds: Annotated[int, typer.Option(help="Train again under further seeds, for mean and spread.")] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder of table and pictures; the model's folder/evaluation.")
-    ] = None,
-) -> None:
-    """Measure a model beside a random encoder and the simple baselines of the task.
-
-    They are MiniRocket and catch22 on labelled data; last value, season and ridge on raw lags for a forecast.
-    """
-    from tsrep.evaluation import report
-    from tsrep.loading import load
-    from tsrep.reporting import keep
-
-    loaded = load(model)
-    found: Any
-    if task == "forecast":
-        from tsrep.forecasting import Head, forecast
-
-        reading: dict[str, Any] = {"kind": head, "centre": centre, "lags": lags}
-        measuring: dict[str, Any] = {"part": part, "seeds": seeds}
-        wanted = None if horizons is None else [_number("--horizons", word.strip()) for word in horizons.split(",")]
-        chosen = [word.strip() for word in features.split(",")]
-        found = forecast(
-            loaded, data, horizons=wanted, head=Head(**reading), features=chosen, progress=dimmed, **measuring
-        )
-        shown = found.table[found.table["metric"] != "validation"]
-    elif task == "streams":
-        from tsrep.evaluating_streams import evaluate_streams
-
-        shares = [_share("--labels", word.strip()) for word in labels.split(",")]
-        found = evaluate_streams(
-            loaded, data, probes=probe or ("linear",), shares=shares, folds=folds, seeds=seeds, progress=dimmed
-        )
-        # The file has every pair of streams; here are their means, or the few that there are.
-        pairs = "^(?!retrieval).* → " if len(loaded.streams) < 3 else ".* → "
-        shown = found.table[~found.table["features"].str.match(pairs)]
-    else:
-        from tsrep.evaluating import PROBES
-        from tsrep.evaluating import evaluate as measure
-
-        found = measure(loaded, data, task=task, probes=probe or PROBES, seeds=seeds, progress=dimmed)
-        shown = found.table
-    report.show(shown, f"{task} on {data}")
-    say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))
+app.command()(evaluate)
 
 
 @app.command()
@@ -377,19 +306,6 @@ def _plan(what: list[str] | None, flags: list[str]) -> tuple[Any, Any]:
     if words and "=" not in words[0]:
         return planning.read(words[0], [*choices, *words[1:], *others])
     return planning.make({}, [*choices, *words, *others])
-
-
-def _number(flag: str, text: str) -> int:
-    if not text.isdecimal():
-        raise InputError(f"expected a whole number after {flag}, got '{text}'")
-    return int(text)
-
-
-def _share(flag: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise InputError(f"expected a share such as 0.1 after {flag}, got '{text}'") from None
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def evaluate(
     data: Any,
     *,
     task: str = "classify",
+    pool: str | None = None,
     probes: Sequence[str] = PROBES,
     seeds: int = 1,
     progress: Callable[[str], None] = lambda text: None,
@@ -72,6 +73,8 @@ def evaluate(
               one panel, which is split by subject where there are several, else by time where it is windows of recordings. A model
               that was trained on all of such a panel is trained again on the training part: the test part stays unseen.
     task:     classify: accuracy and macro F1 of each probe. cluster: k-means against the classes. retrieve: neighbours of one class.
+    pool:     how the steps of the model and of the random encoder become one embedding, as `Model.embed` takes it; "levels" with the
+              probe ridge is what reads most.
     probes:   linear, ridge, knn1, knn5, svm (the RBF-SVM protocol of TS2Vec).
     seeds:    how many. With more than one the model is trained again under each further seed of its plan, on the training part of
               `data`, and the table shows mean and spread.
@@ -79,6 +82,8 @@ def evaluate(
     """
     if task not in TASKS:
         raise InputError(f"unknown task '{task}'; {nearest(task, TASKS)}")
+    if pool not in model.pools:
+        raise InputError(f"expected pool to be one of {', '.join(map(str, model.pools))}, got {pool!r}")
     if seeds < 1:
         raise InputError(f"expected at least one seed, got {seeds}")
     name, train, test, whole = _parts(data)
@@ -111,8 +116,8 @@ def evaluate(
         progress(f"seed {seed}: {method} and baselines")
         trained = model if seed == model.plan.seed and not seen else run(anew(model.plan, seed), train)
         made = {
-            method: _timed(_embedded, trained, train, test),
-            RANDOM: _timed(_embedded, untrained(model, seed), train, test),
+            method: _timed(_embedded, trained, train, test, pool),
+            RANDOM: _timed(_embedded, untrained(model, seed, train), train, test, pool),
             "minirocket": _timed(minirocket_features, train.values, test.values, seed=seed),
             "catch22": plain,
         }
@@ -127,6 +132,9 @@ def evaluate(
         else:
             rows = _without_probe(task, features, (asked, truth), called, seconds, seed)
             frames.append(tidy(rows, seed=seed, **common))
+        if pool is not None:
+            read = frames[-1]["method"].isin((method, RANDOM))
+            frames[-1].loc[read, "features"] = f"{pool}, " + frames[-1].loc[read, "features"]
     assert embeddings is not None
     return Evaluation(pd.concat(frames, ignore_index=True), first, train, test, embeddings)
 
@@ -154,8 +162,8 @@ def _timed(make: Callable[..., Features], *args: Any, **kwargs: Any) -> tuple[Fe
     return make(*args, **kwargs), time.perf_counter() - begin
 
 
-def _embedded(model: Model, train: Panel, test: Panel) -> Features:
-    return model.embed(train), model.embed(test)
+def _embedded(model: Model, train: Panel, test: Panel, pool: str | None) -> Features:
+    return model.embed(train, pool), model.embed(test, pool)
 
 
 def _catch22(train: Panel, test: Panel) -> Features:

@@ -257,10 +257,15 @@ class Model:
         return card.write(self.plan, told, self.features, self.history, self.results, folders.versions(), export)
 
 
-def untrained(model: Model, seed: int) -> Model:
-    """The same model with random weights that never saw data, and therefore no levels: the baseline beside every learned number."""
+def untrained(model: Model, seed: int, X: Any = None) -> Model:
+    """The same model with random weights that never saw data: the baseline beside every learned number.
+
+    X: windows of one stream to take its levels of, as `embed` takes them; None: it has none.
+    """
     with randomness.seeded(seed, randomness.WEIGHTS):
         encoder = encoder_for(model.plan, shape_of(model.plan, model.data, model.streams))
+    if X is not None:
+        levels.settle(encoder.eval(), Series.of(torch.from_numpy(model.inputs(model.scaled(X)))))
     return replace(
         model,
         encoder=encoder.eval(),
