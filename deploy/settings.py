@@ -20,6 +20,9 @@ TEXTS = ("model", "keys", "cors", "log", "collections")
 NONE_ALLOWED = ("threads", "rate", "reload", "drift_windows", "drift_every")
 """The numbers that may be 0."""
 
+LIKE = 0.8
+"""How much of its letters a variable has in common with the one that was meant."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -120,7 +123,13 @@ class Settings:
 
     @staticmethod
     def from_environment(environ: Mapping[str, str] = os.environ) -> Settings:
-        """TSREP_MODEL, TSREP_MAX_BODY_BYTES, …; the default where a variable is not set or empty."""
+        """TSREP_MODEL, TSREP_MAX_BODY_BYTES, …; the default where a variable is not set or empty. InputError where one is misspelt:
+        a limit that is not in force must not seem to be. What is like none of them (Kubernetes sets TSREP_SERVICE_HOST) is nobody's."""
+        names = [f.name.upper() for f in fields(Settings)]
+        for name in (key.removeprefix(PREFIX) for key in environ if key.startswith(PREFIX)):
+            close = difflib.get_close_matches(name, names, n=1, cutoff=LIKE)
+            if close and name not in names:
+                raise InputError(f"unknown variable {PREFIX}{name}; did you mean {PREFIX}{close[0]}?")
         said = {f.name: environ[variable(f.name)] for f in fields(Settings) if environ.get(variable(f.name))}
         return Settings(**{name: _read(name, text, variable(name)) for name, text in said.items()})
 

@@ -32,7 +32,7 @@ def fit(
     what: Override = None,
     data: Annotated[str | None, typer.Option(help="Data set of the catalogue, or a file.")] = None,
     method: Annotated[str | None, typer.Option(help="See `tsrep methods`.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="dilated, causal, patch, trend, tsai(NAME).")] = None,
+    encoder: Annotated[str | None, typer.Option(help="Likewise; tsai(NAME): one of tsai's.")] = None,
     mining: Annotated[
         list[str] | None,
         typer.Option(help="bad_pairs, hard_negatives, ...: changes the method's pairs; may be repeated."),

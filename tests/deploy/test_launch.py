@@ -102,6 +102,21 @@ def test_a_variable_that_is_no_number_is_an_input_error(monkeypatch):
         Settings.from_environment()
 
 
+@pytest.mark.parametrize(
+    ("said", "meant"), [("MAX_WINDOW", "MAX_WINDOWS"), ("KEY", "KEYS"), ("MAXBODYBYTES", "MAX_BODY_BYTES")]
+)
+def test_a_variable_that_is_misspelt_is_an_input_error(said, meant):
+    with pytest.raises(tsrep.InputError, match=f"unknown variable TSREP_{said}; did you mean TSREP_{meant}"):
+        Settings.from_environment({f"TSREP_{said}": "5"})
+
+
+def test_variables_of_others_are_left_alone():
+    """Those of the package, of its tests, and those that Kubernetes sets in every pod beside a service called tsrep."""
+    kubernetes = ("SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT", "PORT_3000_TCP", "PORT_3000_TCP_ADDR")
+    others = (*kubernetes, "DATA", "RUNTIME", "CHROMIUM", "FUZZ_SEED", "FROM")
+    assert Settings.from_environment({f"TSREP_{name}": "x" for name in others}) == Settings()
+
+
 def test_the_command_serves_this_model_here_with_these_limits(folder, monkeypatch, tmp_path):
     monkeypatch.chdir(folder.parent)
     port = free_port()

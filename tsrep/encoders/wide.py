@@ -27,7 +27,8 @@ class Wide:
     dilation that fits, over the series and over its first difference (as in MultiRocket, Tan et al. 2022, arXiv:2102.00457). It has no
     bias: the share of steps above zero asks how often a pattern meets the series rather than its opposite. In a second bank kernels
     compete in groups of eight, and at each step only the one that meets the series best answers (Hydra, Dempster et al. 2023,
-    arXiv:2203.13652): the share of steps then asks which pattern it is. Made for the "rich" readout with ridge.
+    arXiv:2203.13652): the share of steps then asks which pattern it is. Made for ridge on the readout "levels", whose thresholds
+    are what a bias would be, or on "rich".
 
     hidden, depth, features, dropout: of the dilated encoder.
     kernels:   that answer at every step, half over the series and half over its difference.
