@@ -68,7 +68,7 @@ class Engine:
 
     def width(self, pool: str | None) -> int:
         """How many numbers an embedding has."""
-        return tsrep.pool_width(self.model.features, pool)
+        return self.model.width(pool)
 
     def checked(self, blocks: list[Block]) -> list[Block]:
         """The blocks themselves. Refused where they are not such as the model takes."""

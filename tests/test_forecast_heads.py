@@ -101,7 +101,9 @@ def test_the_head_is_saved_with_its_model_and_refused_with_another(model, tmp_pa
     assert tsrep.untrained(with_head, 1).forecaster is None
     with pytest.raises(tsrep.InputError, match="from 999"):
         forecast_heads.load(
-            _saved(with_head, tmp_path), 999 * (3 if model.plan.data.independent else 1), model.data.channels
+            _saved(with_head, tmp_path),
+            lambda pool: 999 * (3 if model.plan.data.independent else 1),
+            model.data.channels,
         )
 
 

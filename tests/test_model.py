@@ -386,7 +386,7 @@ def test_a_safetensors_file_of_somebody_else_is_refused(saved: Path) -> None:
         lambda d: d.update(channels=[]),
         lambda d: d["channels"].pop(),
         lambda d: d.update(more=3),
-        lambda d: d.update(format=2),
+        lambda d: d.update(format=3),
         lambda d: d.pop("format"),
     ],
 )

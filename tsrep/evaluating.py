@@ -74,7 +74,8 @@ def evaluate(
               that was trained on all of such a panel is trained again on the training part: the test part stays unseen.
     task:     classify: accuracy and macro F1 of each probe. cluster: k-means against the classes. retrieve: neighbours of one class.
     pool:     how the steps of the model and of the random encoder become one embedding, as `Model.embed` takes it; "levels" with the
-              probe ridge is what reads most.
+              probe ridge is made for few labels and wide encoders. The random encoder's levels are those of the training part of
+              `data`, the model's are those of its own training.
     probes:   linear, ridge, knn1, knn5, svm (the RBF-SVM protocol of TS2Vec).
     seeds:    how many. With more than one the model is trained again under each further seed of its plan, on the training part of
               `data`, and the table shows mean and spread.
@@ -117,7 +118,7 @@ def evaluate(
         trained = model if seed == model.plan.seed and not seen else run(anew(model.plan, seed), train)
         made = {
             method: _timed(_embedded, trained, train, test, pool),
-            RANDOM: _timed(_embedded, untrained(model, seed, train), train, test, pool),
+            RANDOM: _timed(_embedded, untrained(model, seed, train if pool == "levels" else None), train, test, pool),
             "minirocket": _timed(minirocket_features, train.values, test.values, seed=seed),
             "catch22": plain,
         }

@@ -42,6 +42,7 @@ def export(model: Model, *, precision: str = "float32", data: Any = None, length
 
     precision: float32, which is exact; or what the gate lets pass: int8, static and by output channel, or bf16, which torch computes,
                of any encoder and without a file: faster than float32 on many windows at a time, where the processor multiplies it.
+               The gate looks at embeddings by the encoder's own pooling.
     data:      what the gate measures on, as `tsrep.fit` takes it; None: the data that the plan names. Not for float32.
     length:    steps of the longest window that the export takes; None: of a training window. Longer ones are embedded by torch.
     Raises InputError where float32 differs from torch by more than 1e-5 over several lengths and patterns of missing values; where
@@ -94,7 +95,7 @@ def differs(model: Model, fast: Runtime) -> float:
             if a.shape != b.shape or (np.isnan(a) != np.isnan(b)).any():
                 return float("inf")
             off = np.abs(a - b) / (1 + np.abs(b))
-            for i, level in enumerate(asked[pool].T.numpy() if pool in asked else []):
+            for i, level in enumerate(asked[pool].float().cpu().T.numpy() if pool in asked else []):
                 near = (np.abs(steps - level[:, None]) < TOLERANCE).any(axis=2)  # of NaN, that is padding, it is false
                 share = slice((3 + i) * fast.features, (4 + i) * fast.features)
                 off[:, share] *= ~near

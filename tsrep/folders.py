@@ -19,7 +19,10 @@ from tsrep import runtime
 from tsrep.errors import InputError
 from tsrep.plugins import plugin
 
-FORMAT = 1
+FORMAT = 2
+EARLIER = 1
+"""The format without levels among the weights, which is read, too."""
+
 FILES = ("plan.yaml", "weights.safetensors", "data.json", "check.safetensors", "README.md")
 VIEW = "view.safetensors"
 """Weights of a learned view, where there is one."""

@@ -6,7 +6,7 @@ Read and applied by numpy alone, for those who serve an export without torch. To
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tsrep import folders, pools
+from tsrep import folders
 from tsrep.data.columns import CALENDAR
 from tsrep.errors import InputError
 from tsrep.runtime import CHUNK
@@ -183,16 +183,17 @@ def _ridge(x: np.ndarray, y: np.ndarray, early: np.ndarray, late: np.ndarray) ->
     return np.ascontiguousarray(found.coef_), found.intercept_
 
 
-def beside(folder: Path, held: Mapping[str, Any], model_features: int) -> Forecaster | None:
-    """The forecasting head of the model in this folder, None where it has none; `held` is its data.json.
+def beside(folder: Path, held: Mapping[str, Any], width: Callable[[str | None], int]) -> Forecaster | None:
+    """The forecasting head of the model in this folder, None where it has none; `held` is its data.json, `width` tells that of each
+    pool.
 
     InputError where the file is not the one that was saved, or no head for embeddings of this width.
     """
     there = folders.saved_with(folder, NAME, held.get("forecast"), "forecasting head")
-    return load(folder / NAME, model_features, tuple(held.get("channels", ()))) if there else None
+    return load(folder / NAME, width, tuple(held.get("channels", ()))) if there else None
 
 
-def load(path: Path, model_features: int, known: tuple[str, ...]) -> Forecaster:
+def load(path: Path, width: Callable[[str | None], int], known: tuple[str, ...]) -> Forecaster:
     """InputError where the file is none of a head, or of one for embeddings of another width or other channels."""
     from safetensors import SafetensorError, safe_open
 
@@ -202,15 +203,15 @@ def load(path: Path, model_features: int, known: tuple[str, ...]) -> Forecaster:
             weight, bias, scale, fill = (file.get_tensor(name).astype(np.float64) for name in TENSORS)
         channels, places = tuple(map(str, told["channels"])), tuple(map(int, told["places"]))
         own, pool = bool(told["own"]), told["pool"]
-        count, width = len(channels), pools.width(model_features, pool)
+        count = len(channels)
+        wide = width(pool) // (count if own else 1)
         fits = weight.ndim == 3 and all(known[place] == name for place, name in zip(places, channels, strict=True))
     except (SafetensorError, KeyError, IndexError, TypeError, OSError, ValueError) as error:
         raise InputError(f"expected a forecasting head in {path}, it is damaged: {error}") from error
-    width = width // (count if own else 1)
     shapes = [array.shape for array in (weight, bias, scale, fill)]
     horizon = weight.shape[1] if weight.ndim == 3 else 0
-    if not fits or shapes != [(count, horizon, width), (count, horizon), (count,), (count,)]:
+    if not fits or shapes != [(count, horizon, wide), (count, horizon), (count,), (count,)]:
         raise InputError(
-            f"expected a head that forecasts {count} channels from {width} numbers in {path}, got {shapes[0]}"
+            f"expected a head that forecasts {count} channels from {wide} numbers in {path}, got {shapes[0]}"
         )
     return Forecaster(channels, places, horizon, weight, bias, scale, fill, own, pool)

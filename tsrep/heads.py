@@ -6,14 +6,14 @@ Read and applied by numpy alone, for those who serve an export without torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tsrep import folders, pools
+from tsrep import folders
 from tsrep.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,16 +79,16 @@ def fit_head(model: Model, X: Any, labels: Sequence[Any] | np.ndarray, pool: str
     return replace(model, head=head)
 
 
-def beside(folder: Path, held: Mapping[str, Any], features: int) -> Classifier | None:
-    """The head of the model in this folder, None where it has none; `held` is its data.json.
+def beside(folder: Path, held: Mapping[str, Any], width: Callable[[str | None], int]) -> Classifier | None:
+    """The head of the model in this folder, None where it has none; `held` is its data.json, `width` tells that of each pool.
 
     InputError where the file is not the one that was saved, or no head for embeddings of this width.
     """
     there = folders.saved_with(folder, NAME, held.get("head"), "head")
-    return load(folder / NAME, features) if there else None
+    return load(folder / NAME, width) if there else None
 
 
-def load(path: Path, model_features: int) -> Classifier:
+def load(path: Path, width: Callable[[str | None], int]) -> Classifier:
     """InputError where the file is none of a head, or of one for embeddings of another width."""
     from safetensors import SafetensorError, safe_open
 
@@ -97,9 +97,9 @@ def load(path: Path, model_features: int) -> Classifier:
             told = json.loads((file.metadata() or {})["numbers"])
             weight, bias = (file.get_tensor(name).astype(np.float64) for name in ("weight", "bias"))
         classes, pool = tuple(map(str, told["classes"])), told["pool"]
-        width = pools.width(model_features, pool)
+        wide = width(pool)
     except (SafetensorError, KeyError, TypeError, OSError, ValueError) as error:
         raise InputError(f"expected a classification head in {path}, it is damaged: {error}") from error
-    if weight.shape != (len(classes), width) or bias.shape != (len(classes),):
-        raise InputError(f"expected a head of {len(classes)} classes on {width} numbers in {path}, got {weight.shape}")
+    if weight.shape != (len(classes), wide) or bias.shape != (len(classes),):
+        raise InputError(f"expected a head of {len(classes)} classes on {wide} numbers in {path}, got {weight.shape}")
     return Classifier(classes, weight, bias, pool)

@@ -65,8 +65,8 @@ class Light:
             self._card = (folder / "README.md").read_text()
         except (OSError, KeyError, TypeError, UnicodeDecodeError, yaml.YAMLError, SafetensorError) as error:
             raise InputError(f"expected a tsrep model in {folder}, it is damaged: {error!r}") from error
-        self.head = heads.beside(folder, held, self.features)
-        self.forecaster = forecast_heads.beside(folder, held, self.features)
+        self.head = heads.beside(folder, held, self.width)
+        self.forecaster = forecast_heads.beside(folder, held, self.width)
         self.reference = drift.beside(folder, held, self.features)
         folders.prove(self.embed(self.check), expected, folder, folders.tolerance_of(fast))
 
@@ -84,8 +84,14 @@ class Light:
         own = len(set(self.data.channels) - set(CALENDAR)) if self._alone else 1
         return self._fast.features * own
 
+    def width(self, pool: str | None = None) -> int:
+        """`Model.width`."""
+        return pools.width(self.features, pool)
+
     def embed(self, X: Any, pool: str | None = None, *, batch_size: int = CHUNK) -> np.ndarray:
         """`Model.embed`."""
+        if pool == "levels" and pool not in self.pools:
+            raise pools.without_levels()
         known = (*self.pools, pools.STEPS)
         if pool not in known:
             raise InputError(f"expected pool to be one of {', '.join(map(str, known))}, got {pool!r}")

@@ -15,7 +15,7 @@ from tsrep import checkpoint, drift, folders, forecast_heads, heads, levels, pla
 from tsrep.checked import checked
 from tsrep.data.scaling import Scaler
 from tsrep.errors import InputError
-from tsrep.folders import FILES, FORMAT, VIEW
+from tsrep.folders import EARLIER, FILES, FORMAT, VIEW
 from tsrep.half import Half
 from tsrep.method import DataShape
 from tsrep.model import Described, Model, encoder_for, shape_of
@@ -40,7 +40,7 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
             )
     made = planning.read(folder / "plan.yaml")[0]
     held = folders.json_of(folder / "data.json")
-    if held.get("format") != FORMAT:
+    if held.get("format") not in (EARLIER, FORMAT):
         raise InputError(
             f"expected model format {FORMAT}, got {held.get('format')} in {path}; use the tsrep version that saved it"
         )
@@ -83,9 +83,9 @@ def load(path: str | Path, runtime: str | None = None) -> Model:
     )
     model = replace(
         model,
-        head=heads.beside(folder, held, model.features),
+        head=heads.beside(folder, held, model.width),
         reference=drift.beside(folder, held, model.features),
-        forecaster=forecast_heads.beside(folder, held, model.features),
+        forecaster=forecast_heads.beside(folder, held, model.width),
     )
     expected = stored["embeddings"].numpy()
     folders.prove(model.proof() if streams else model.embed(model.check), expected, path)

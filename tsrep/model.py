@@ -99,6 +99,15 @@ class Model:
             return sum(self.widths.values())
         return cast(int, self.encoder.features) * self._apart
 
+    def width(self, pool: str | None = None) -> int:
+        """Numbers of an embedding that `embed` gives with this pool."""
+        if pool is None:
+            return self.features
+        if self.streams:
+            own = [pools.width(levels.step_features(part_of(self.encoder, name)), pool) for name in self.streams]
+            return sum(own) if self.fuse == "concat" else own[0]
+        return pools.width(levels.step_features(self.encoder), pool) * self._apart
+
     @property
     def runtime(self) -> str:
         """What computes the embeddings: torch, or what the export runs on; longer windows than it takes go through torch."""
@@ -164,7 +173,7 @@ class Model:
             found = (
                 self.of(name).embed(panel, pool, batch_size=batch_size)
                 if len(panel)
-                else np.zeros((0, self.widths[name]))
+                else np.zeros((0, self.of(name).width(pool)))
             )
             made[name] = np.full((len(here), *found.shape[1:]), np.nan, np.float32)
             made[name][here] = found
@@ -194,7 +203,7 @@ class Model:
                     "expected one embedding for each row of several streams, pool 'steps' gives many; use embed_streams"
                 )
             by_stream = self.embed_streams(X, pool, batch_size=batch_size)
-            widths = {name: pools.width(own, pool) for name, own in self.widths.items()}
+            widths = {name: self.of(name).width(pool) for name in self.streams}
             return fused(by_stream, widths, fuse or self.fuse)
         if fuse is not None:
             raise InputError(f"expected a model of several streams to fuse them by '{fuse}', this one knows one")
@@ -220,6 +229,8 @@ class Model:
 
     def _embed_inputs(self, values: np.ndarray, pool: str | None, batch_size: int) -> np.ndarray:
         fast = self._fast()
+        if pool == "levels":
+            levels.of(self.encoder)  # or says that there are none
 
         def run(steps: int) -> Run:
             return self._by_torch if fast is None or steps > fast.length else fast
@@ -265,6 +276,10 @@ def untrained(model: Model, seed: int, X: Any = None) -> Model:
     with randomness.seeded(seed, randomness.WEIGHTS):
         encoder = encoder_for(model.plan, shape_of(model.plan, model.data, model.streams))
     if X is not None:
+        if model.streams:
+            raise InputError(
+                "expected a model of one stream to take levels of X, this one knows several: use model.of(stream)"
+            )
         levels.settle(encoder.eval(), Series.of(torch.from_numpy(model.inputs(model.scaled(X)))))
     return replace(
         model,

@@ -1,8 +1,10 @@
-"""What is read of a window's step embeddings, by name, and how wide it is. Imports nothing: those who serve an export read it too."""
+"""What is read of a window's step embeddings, by name, and how wide it is. Imports no torch: those who serve an export read it too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+
+from tsrep.errors import InputError
 
 LEVELS = 4
 """Thresholds of each feature, see `tsrep.levels`."""
@@ -21,5 +23,15 @@ KNOWN = (*WHOLE, STEPS)
 
 
 def width(features: int, pool: str | None) -> int:
-    """Numbers of an embedding of an encoder of so many features."""
+    """Numbers of an embedding, `features` being those of a step, or for None those of the encoder's own pooling."""
+    if pool not in WHOLE:
+        raise InputError(f"expected pool to be one of {', '.join(map(str, WHOLE))}, got {pool!r}")
     return features if pool is None else features * WIDTHS[pool]
+
+
+def without_levels() -> InputError:
+    """What a model says that has none."""
+    return InputError(
+        'expected a model with levels for the pool "levels", this one has none: it was saved by an earlier version, or its weights '
+        'never met the training data. Train it again, or use the pool "rich"'
+    )

@@ -115,6 +115,7 @@ class CooccurrenceEncoder(nn.Module):
     def __init__(self, channels: int, config: Cooccurrence) -> None:
         super().__init__()
         self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
+        self.step_features = config.features
         self.joints = joints_of(channels, "cooccurrence")
         w = config.widths
         halves = [i >= HALVINGS - config.halve for i in range(HALVINGS)]

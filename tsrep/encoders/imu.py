@@ -59,6 +59,7 @@ class ImuEncoder(nn.Module):
     def __init__(self, channels: int, config: Imu) -> None:
         super().__init__()
         self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
+        self.step_features = config.features
         wide = config.widths[-1]
         self.convolutions = nn.ModuleList(
             nn.Conv1d(a, b, KERNEL, padding=KERNEL // 2)

@@ -100,6 +100,7 @@ class PatchEncoder(nn.Module):
         self.config = config
         self.places = int(self._number(length)) if config.pool == "flat" else 1
         self.features = self.places * config.hidden if config.pool == "flat" else config.features
+        self.step_features = config.features
         self.token = nn.Linear(channels * (config.patch + 1), config.hidden)
         self.cls = nn.Parameter(0.02 * torch.randn(config.hidden)) if config.pool == "cls" else None
         self.dropout = nn.Dropout(config.dropout)

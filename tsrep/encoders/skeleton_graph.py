@@ -60,6 +60,7 @@ class GraphEncoder(nn.Module):
     def __init__(self, channels: int, config: SkeletonGraph) -> None:
         super().__init__()
         self.channels, self.features, self.parts = channels, config.features * config.parts, config.parts
+        self.step_features = config.features
         self.joints = joints_of(channels, "skeleton_graph")
         graph = graph_of(self.joints, config.body)
         self.enter = nn.Linear(2 * AXES, config.hidden)
