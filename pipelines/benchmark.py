@@ -5,8 +5,8 @@
     python pipelines/benchmark.py streams [--settings cross-modal,devices,latent,objectives] [--sets UTD-MHAD] [--methods collossl]
 
 What is measured, and in which one configuration for all sets, is told by `classification.py`, `forecasting.py` and `streams.py`
-beside this file. What the CSV holds already is not run again; a stopped benchmark goes on where it stopped. A run that fails is
-named, in the end too, and the others go on.
+beside this file. What the CSV holds already is not run again, unless --again says so: for rows that were written before a readout was
+known. A stopped benchmark goes on where it stopped. A run that fails is named, in the end too, and the others go on.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ def main() -> None:
     options.add_argument("--settings", help="instead of all")
     options.add_argument("--seeds", type=int, default=None, help="how many")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="runs at a time, one thread each")
+    options.add_argument(
+        "--again", action="store_true", help="run what the CSV holds, too, and put its new rows in place of the old"
+    )
     options.add_argument("--out", type=Path, default=None, help="the CSV")
     chosen = options.parse_args()
     for name in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -52,7 +55,7 @@ def main() -> None:
         unknown = [one for one in given[name] or () if one not in known]
         if unknown:
             options.error(f"expected {name} of {', '.join(known)}, got {', '.join(unknown)}")
-    have = done(out)
+    have = set() if chosen.again else done(out)
     todo = [run for run in kind.runs(chosen.seeds or kind.SEEDS, **given) if run not in have]
     print(f"{len(todo)} runs to do, {chosen.jobs} at a time, into {out}", flush=True)
     failed = []
@@ -68,6 +71,8 @@ def main() -> None:
                 failed.append(f"{called}: {type(error).__name__}: {error}")
                 print(f"failed: {failed[-1]}", flush=True)
                 continue
+            if chosen.again:
+                forget(out, table)
             append(out, table)
             print(f"{called}: {kind.said(table) if len(table) else 'left out, not affordable'}", flush=True)
     finally:
@@ -91,6 +96,16 @@ def done(out: Path) -> set[tuple[str, str, str, int]]:
         return set()
     rows = pd.read_csv(out, usecols=KEY)
     return set(rows[KEY].itertuples(index=False, name=None))
+
+
+def forget(out: Path, table: pd.DataFrame) -> None:
+    """Take out the rows of the runs of this table."""
+    if out.is_file():
+        rows, again = pd.read_csv(out, dtype=str, keep_default_na=False), table[KEY].astype(str)
+        kept = rows[~pd.MultiIndex.from_frame(rows[KEY]).isin(pd.MultiIndex.from_frame(again))]
+        beside = out.with_suffix(".part")
+        kept.to_csv(beside, index=False)
+        beside.replace(out)
 
 
 def append(out: Path, table: pd.DataFrame) -> None:

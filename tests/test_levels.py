@@ -248,3 +248,13 @@ def test_few_windows_and_few_steps_speak_for_many(model: tsrep.Model) -> None:
     off = (levels.quantiles(said) - levels.quantiles(everything)).abs() / everything.std(dim=1, keepdim=True)
     assert off.mean() < 0.1
     assert said.untyped_storage().nbytes() == said.nbytes, "no view that keeps every step"
+
+
+def test_a_stream_that_no_row_has_is_as_wide_as_it_would_be() -> None:
+    data = two_streams()
+    made = fitted(data, method={"name": "multiview"}, encoders="each")
+    data["hip"][:] = np.nan
+    for pool in (*made.pools, "steps"):
+        found = made.embed_streams(data, pool)["hip"]
+        assert np.isnan(found).all() and found.shape[1] == made.of("hip").width(pool)
+    assert made.embed(data, "levels").shape == (12, made.width("levels")) == (12, 84)

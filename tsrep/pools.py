@@ -24,9 +24,9 @@ KNOWN = (*WHOLE, STEPS)
 
 def width(features: int, pool: str | None) -> int:
     """Numbers of an embedding, `features` being those of a step, or for None those of the encoder's own pooling."""
-    if pool not in WHOLE:
-        raise InputError(f"expected pool to be one of {', '.join(map(str, WHOLE))}, got {pool!r}")
-    return features if pool is None else features * WIDTHS[pool]
+    if pool not in KNOWN:
+        raise InputError(f"expected pool to be one of {', '.join(map(str, KNOWN))}, got {pool!r}")
+    return features * WIDTHS.get(pool or "", 1)
 
 
 def without_levels() -> InputError:
