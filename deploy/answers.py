@@ -44,7 +44,7 @@ async def embed(request: Request, engine: Engine) -> Response:
     """Windows in, an embedding of each out. Query: pool, dtype, dimensions, counted."""
     pool, counted = _pool(request.query_params.get("pool"), engine), _counted(request)
     dtype = dtype_of(request.query_params.get("dtype"))
-    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.width(pool))
+    dimensions = dimensions_of(request.query_params.get("dimensions"), engine.model.width(pool))
     asked = await _read(request, engine, ("pool", "dtype", "dimensions", COUNTED))
     made = await engine.embed(asked.blocks, pool, counted)
     return await _written(asked.accept, wire.Answer(sent(made, dtype, dimensions), pool, engine.name))

@@ -66,10 +66,6 @@ class Engine:
             self.recent.put(made)
         return made
 
-    def width(self, pool: str | None) -> int:
-        """How many numbers an embedding has."""
-        return self.model.width(pool)
-
     def checked(self, blocks: list[Block]) -> list[Block]:
         """The blocks themselves. Refused where they are not such as the model takes."""
         return checked(blocks, self.model.data.channels, self.settings)

@@ -205,7 +205,7 @@ def _parameters(engine: Engine, models: Sequence[str]) -> dict[str, Any]:
         ),
         "dtype_of_steps": query("dtype", {"enum": list(DTYPES[:2])}, "Numbers of the answer."),
         "dimensions": query(
-            "dimensions", {"type": "integer", "minimum": 1, "maximum": max(map(engine.width, engine.model.pools))},
+            "dimensions", {"type": "integer", "minimum": 1, "maximum": max(map(engine.model.width, engine.model.pools))},
             "Only the first so many numbers of each embedding. None was trained to be more important: measure what is lost.",
         ),
         "counted": query("counted", {"enum": ["yes", "no"]}, "Whether /v1/drift is measured by these windows; by default they are."),

@@ -108,7 +108,7 @@ class Collections:
                 "metadata", f"expected metric to be one of {known}, got '{metric[:50]}'", METRICS, metric[:50]
             )
         with self._engine(said.get("model")) as engine:
-            kept = Kept(engine.name, engine.identity, metric, engine.width(None), said.get("description", ""))
+            kept = Kept(engine.name, engine.identity, metric, engine.model.features, said.get("description", ""))
 
         def make(vectors: Vectors) -> tuple[bool, dict[str, Any]]:
             most, names = self.settings.max_collections, vectors.names()

@@ -77,7 +77,7 @@ def test_model_and_random_encoder_are_read_by_the_pool_that_is_asked_for(pool: s
         ("minirocket", "ridge"),
         ("catch22", "linear"),
     }
-    assert found.embeddings[1].shape[1] == tsrep.pool_width(model.features, pool)
+    assert found.embeddings[1].shape[1] == model.width(pool)
 
 
 def test_a_random_encoder_has_the_levels_of_the_training_part(model: tsrep.Model) -> None:

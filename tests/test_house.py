@@ -91,6 +91,7 @@ TOP = {
     "loading",
     "heads",
     "forecast_heads",
+    "forecast_reading",
     "drift",
     "suspects",
     "exporting",

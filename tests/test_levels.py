@@ -75,7 +75,7 @@ def test_of_the_steps_of_the_training_the_share_above_a_level_is_the_one_it_was_
 
 def test_the_readout_begins_as_the_rich_one_does(model: tsrep.Model, x: np.ndarray) -> None:
     found = model.embed(x, "levels")
-    assert found.shape == (20, 7 * model.features) == (20, tsrep.pool_width(model.features, "levels"))
+    assert found.shape == (20, 7 * model.features) == (20, model.width("levels"))
     np.testing.assert_array_equal(found[:, :18], model.embed(x, "rich")[:, :18])
 
 

@@ -63,7 +63,7 @@ def test_embeddings_are_float32_of_the_promised_shapes(model: tsrep.Model) -> No
     x = windows()
     for pool in WHOLE:
         made = model.embed(x, pool)
-        assert (made.shape, made.dtype) == ((14, tsrep.pool_width(12, pool)), np.float32)
+        assert (made.shape, made.dtype) == ((14, model.width(pool)), np.float32)
         assert np.isfinite(made).all()
         assert (made.std(axis=0) > 1e-3).mean() > 0.9  # a share of positive values may be one everywhere
     steps = model.embed(x, "steps")

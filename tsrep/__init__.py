@@ -23,7 +23,6 @@ _PUBLIC = {
     "Model": "model",
     "untrained": "model",
     "unlearned": "fitting",
-    "pool_width": "pools:width",
     "fit_head": "heads",
     "fit_forecaster": "forecast_heads",
     "export": "exporting",
@@ -50,7 +49,7 @@ _PUBLIC = {
     "sliding": "encoding",
     "forecast": "forecasting",
     "forecasts": "forecasting",
-    "Head": "forecasting",
+    "Head": "forecast_reading",
     "Forecasts": "forecasting",
     "commit": "evaluating",
     "tidy": "evaluation.tidy",
@@ -106,7 +105,6 @@ if TYPE_CHECKING:
     from tsrep import pictures as _pictures
     from tsrep import plan as _plan
     from tsrep import planning as _planning
-    from tsrep import pools as _pools
     from tsrep import reporting as _reporting
     from tsrep.data import catalogue as _data_catalogue
     from tsrep.data.alignment import resampled as resampled
@@ -149,8 +147,8 @@ if TYPE_CHECKING:
     from tsrep.fitting import run as run
     from tsrep.fitting import unlearned as unlearned
     from tsrep.forecast_heads import fit_forecaster as fit_forecaster
+    from tsrep.forecast_reading import Head as Head
     from tsrep.forecasting import Forecasts as Forecasts
-    from tsrep.forecasting import Head as Head
     from tsrep.forecasting import forecast as forecast
     from tsrep.forecasting import forecasts as forecasts
     from tsrep.heads import fit_head as fit_head
@@ -198,7 +196,6 @@ if TYPE_CHECKING:
     load_dataset = _data_catalogue.load
     make_plan = _planning.make
     neighbours_picture = _plots_neighbours.neighbours
-    pool_width = _pools.width
     plan_dict = _plan.to_dict
     probe = _evaluation_probes.probe_named
     ranks_picture = _pictures.of_ranks

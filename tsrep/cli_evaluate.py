@@ -63,7 +63,8 @@ def evaluate(
     loaded = load(model)
     found: Any
     if task == "forecast":
-        from tsrep.forecasting import Head, forecast
+        from tsrep.forecast_reading import Head
+        from tsrep.forecasting import forecast
 
         reading: dict[str, Any] = {"kind": head, "centre": centre, "lags": lags}
         measuring: dict[str, Any] = {"part": part, "seeds": seeds}
