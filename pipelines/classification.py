@@ -77,6 +77,10 @@ LINEAR = (("max", "linear"),)
 WIDE = (("rich", "ridge"), ("levels", "ridge"))
 """Of the wide encoder, whose readouts have ten thousand numbers: a search of the SVM over them costs more than the training."""
 READ_BY = {"minirocket": "ridge", "catch22": "linear"}
+HELPED = "ridge, self-trained"
+"""Ridge that learns from the unlabelled rows of the training part too, with the labels it gave them (`tsrep.pseudo_labelled`)."""
+FEW_TOO = {"minirocket": (("", HELPED),), "catch22": ()}
+"""What is asked with few labels alone: of embeddings it is the levels by this ridge."""
 MOST = 10_000
 """Labelled rows beyond which every probe is fitted on a stratified sample of so many: the rule of TS2Vec's SVM, for all of them."""
 SVM_ROWS = 5000
@@ -143,7 +147,10 @@ def one(name: str, setting: str, method: str, seed: int) -> pd.DataFrame:
                 if probe == "svm" and readout != "max" and len(labelled) > SVM_ROWS:
                     continue
                 begin = time.process_time()
-                predicted = tsrep.probe(probe)(left[labelled], train.label[labelled], right, seed=seed)
+                known = left[labelled], train.label[labelled]
+                if probe == HELPED:
+                    known = tsrep.pseudo_labelled(*known, np.delete(left, labelled, axis=0), seed=seed)
+                predicted = tsrep.probe(probe.split(",")[0])(*known, right, seed=seed)
                 said = f"{readout}, {probe}" if readout else probe
                 score(where, said, predicted, spent + time.process_time() - begin)
     rows += [{"metric": metric, "value": value} for metric, value in costs.items()]
@@ -169,7 +176,8 @@ def asked(
         for draw in range(DRAWS):
             rows = tsrep.stratified_fraction(label, share, seed=draw)  # the same for every method and seed
             where = f"{100 * share:g} % of labels, draw {draw}"
-            yield rows, where, [("", baseline)] if baseline else WIDE if wide else (READ[0], *WIDE, *LINEAR)
+            said = [("", baseline)] if baseline else WIDE if wide else (READ[0], *WIDE, *LINEAR)
+            yield rows, where, (*said, *FEW_TOO.get(method, (("levels", HELPED),)))
 
 
 def learned(

@@ -61,6 +61,7 @@ _PUBLIC = {
     "dtw": "evaluation.warping:warped",
     "dtw_affordable": "evaluation.warping:affordable",
     "probe": "evaluation.probes:probe_named",
+    "pseudo_labelled": "evaluation.self_training",
     "class_scores": "evaluation.classify:classification",
     "stratified_fraction": "data.splits",
     "Plan": "plan",
@@ -134,6 +135,7 @@ if TYPE_CHECKING:
     from tsrep.evaluation import warping as _evaluation_warping
     from tsrep.evaluation.compare import paired as paired
     from tsrep.evaluation.retrieve import nearest as nearest
+    from tsrep.evaluation.self_training import pseudo_labelled as pseudo_labelled
     from tsrep.evaluation.tidy import tidy as tidy
     from tsrep.exporting import export as export
     from tsrep.fitting import bar as bar
