@@ -5,7 +5,7 @@ import pytest
 
 from tsrep.errors import InputError
 from tsrep.evaluation.classify import classification, outcomes, scores
-from tsrep.evaluation.linear import stratified
+from tsrep.evaluation.linear import ridge, stratified
 from tsrep.evaluation.neighbours import neighbours
 from tsrep.evaluation.probes import PROBES, probe_named
 from tsrep.evaluation.svm import GRID, searched, svm
@@ -60,6 +60,23 @@ def test_one_row_a_class_is_enough_to_answer(name: str) -> None:
     train, labels = blobs(3, 3, seed=0)
     test, truth = blobs(9, 3, seed=1)
     assert (PROBES[name](train, labels, test, seed=0) == truth).all()
+
+
+def test_a_second_row_of_some_classes_makes_ridge_no_worse() -> None:
+    """8 classes of one row each, then two classes with a second row, then all."""
+    right = []
+    for many in (8, 10, 16):
+        scored = []
+        for seed in range(20):
+            train, labels = blobs(many, 8, seed=seed, apart=1.5)
+            test, truth = blobs(400, 8, seed=1000 + seed, apart=1.5)
+            rng = np.random.default_rng(seed)
+            wide = rng.standard_normal((8, 200)) / np.sqrt(8)
+            noise = [rng.standard_normal((len(part), 200)) for part in (train, test)]
+            scored.append((ridge(train @ wide + noise[0], labels, test @ wide + noise[1]) == truth).mean())
+        right.append(np.mean(scored))
+    assert right[1] > right[0] - 0.03  # chosen by leave-one-out, the penalty took .2 here
+    assert right[2] > right[1] + 0.05
 
 
 def test_the_svm_skips_the_search_where_the_protocol_does() -> None:
