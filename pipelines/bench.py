@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import memory
 import numpy as np
 import pandas as pd
 import torch
@@ -229,31 +230,25 @@ def loss_costs(rounds: int, tell: Callable) -> None:
             "largest difference of gradients", shape, 1e6 * float((grads["fused"] - grads["plain"]).abs().max()), "1e-6"
         )
     fused, plain = (_memory(kind) for kind in ("fused", "plain"))
-    tell("hierarchical loss, fused: memory", "8x600", fused / 2**20, "MiB")
-    tell("hierarchical loss, plain: memory", "8x600", plain / 2**20, "MiB")
+    tell("hierarchical loss, fused: memory", "8x600", fused, "MiB")
+    tell("hierarchical loss, plain: memory", "8x600", plain, "MiB")
     tell("memory, fused / plain (at most .5)", "8x600", fused / plain, "ratio")
 
 
-def _memory(kind: str) -> int:
+def _memory(kind: str) -> float:
     told = subprocess.run([sys.executable, __file__, "--memory-of", kind], capture_output=True, text=True, check=True)
-    return int(json.loads(told.stdout))
+    return float(json.loads(told.stdout))
 
 
-def peak(kind: str) -> int:
-    """Bytes by which one loss with its gradient at 8×600 raises the resident memory of a process at its highest (Linux)."""
+def peak(kind: str) -> float:
+    """MiB by which one loss with its gradient at 8×600 raises the resident memory of a process at its highest."""
     left, right = (torch.randn(8, 320, 600) * 0.3 for _ in range(2))
     left.requires_grad_(), right.requires_grad_()
     small = [t[:, :, :8].detach().clone().requires_grad_() for t in (left, right)]
     hierarchical(kind, *small)().backward()  # load what is loaded on first use
-    Path("/proc/self/clear_refs").write_text("5")  # the highest mark starts again from here
-    before = _status("VmRSS")
+    before = memory.rewind()
     hierarchical(kind, left, right)().backward()
-    return _status("VmHWM") - before
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+    return memory.peak() - before
 
 
 def embed_costs(rounds: int, tell: Callable) -> None:

@@ -60,7 +60,7 @@ def one(name: str, method: str) -> pd.DataFrame:
         features, _ = tsrep.baseline_features(method, train.values, train.values[:1], seed=0)
     else:
         plan, _ = tsrep.make_plan({"encoder": encoder, "seed": 0})
-        features = tsrep.unlearned(plan, train).embed(train, pool)
+        features = tsrep.random_model(plan, train).embed(train, pool)
     spent = time.process_time() - begin
     folds = max(2, min(FOLDS, int(np.unique(label, return_counts=True)[1].min())))
     rows = []

@@ -187,7 +187,7 @@ def learned(
     plan, _ = tsrep.make_plan({**METHODS[method], "seed": seed})
     held = memory.rewind()
     begin = time.process_time()
-    model = tsrep.unlearned(plan, train) if method in RANDOM else tsrep.run(plan, train)
+    model = tsrep.random_model(plan, train) if method in RANDOM else tsrep.run(plan, train)
     trained = time.process_time()
     rich = [model.embed(part, "rich") for part in (train, test)]  # the first columns are the maximum, the next the mean
     costs = {"training seconds": trained - begin, "embedding seconds": time.process_time() - trained}

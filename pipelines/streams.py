@@ -102,7 +102,7 @@ def plan_of(base: Mapping[str, Any], method: Any, seed: int, **more: Any) -> tsr
 
 def trained(plan: tsrep.Plan, train: tsrep.Streams, method: str) -> tsrep.Model:
     """The plan's model, or the same with weights that learned nothing."""
-    return tsrep.unlearned(plan, train) if method == RANDOM else tsrep.run(plan, train)
+    return tsrep.random_model(plan, train) if method == RANDOM else tsrep.run(plan, train)
 
 
 def known(setting: str, label: np.ndarray) -> Iterator[tuple[np.ndarray, str, int]]:

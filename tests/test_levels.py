@@ -95,7 +95,7 @@ def test_every_encoder_carries_them(name: str, tmp_path: Path) -> None:
     x = np.random.default_rng(0).standard_normal((10, channels, 40)).astype(np.float32)
     encoder = {"name": "patch", "pool": "flat"} if name == "patch, flat" else name
     plan, _ = tsrep.make_plan({"encoder": encoder})
-    made = tsrep.unlearned(plan, x)
+    made = tsrep.random_model(plan, x)
     again = tsrep.load(made.save(tmp_path / "model"))
     for pool in again.pools:
         assert again.embed(x, pool).shape == (10, again.width(pool))
@@ -156,7 +156,7 @@ def test_an_encoder_that_never_met_the_data_has_none(model: tsrep.Model, x: np.n
 
 def test_the_baseline_of_benchmarks_learns_nothing_and_has_levels(x: np.ndarray) -> None:
     plan, _ = tsrep.make_plan({"encoder": ENCODER, "seed": 3})
-    found, ready = tsrep.unlearned(plan, x), tsrep.prepare(tsrep.as_panel(x), plan)
+    found, ready = tsrep.random_model(plan, x), tsrep.prepare(tsrep.as_panel(x), plan)
     for name, weight in tsrep.build(plan, ready.shape).encoder.state_dict().items():
         torch.testing.assert_close(found.encoder.state_dict()[name], weight, rtol=0, atol=0)
     assert found.embed(x, "levels").shape == (20, 42) and not found.history
@@ -222,7 +222,7 @@ def test_windows_that_a_stream_lacks_have_no_part_in_them() -> None:
     plan, _ = tsrep.make_plan(
         {"method": {"name": "multiview"}, "encoder": ENCODER, "encoders": "each", "data": {"streams": "all"}}
     )
-    found, expected = (levels.of(tsrep.unlearned(plan, data).of("hip").encoder) for data in (gaps, only))
+    found, expected = (levels.of(tsrep.random_model(plan, data).of("hip").encoder) for data in (gaps, only))
     torch.testing.assert_close(found, expected)
 
 

@@ -22,7 +22,7 @@ _PUBLIC = {
     "load": "loading",
     "Model": "model",
     "untrained": "model",
-    "unlearned": "fitting",
+    "random_model": "fitting",
     "fit_head": "heads",
     "fit_forecaster": "forecast_heads",
     "export": "exporting",
@@ -145,9 +145,9 @@ if TYPE_CHECKING:
     from tsrep.fitting import learn as learn
     from tsrep.fitting import mined as mined
     from tsrep.fitting import observers_of as observers_of
+    from tsrep.fitting import random_model as random_model
     from tsrep.fitting import resume as resume
     from tsrep.fitting import run as run
-    from tsrep.fitting import unlearned as unlearned
     from tsrep.forecast_heads import fit_forecaster as fit_forecaster
     from tsrep.forecast_reading import Head as Head
     from tsrep.forecasting import Forecasts as Forecasts

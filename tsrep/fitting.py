@@ -152,7 +152,7 @@ def build(plan: Plan, shape: DataShape) -> Method:
     return method
 
 
-def unlearned(plan: Plan, X: Any) -> Model:
+def random_model(plan: Plan, X: Any) -> Model:
     """The plan's model with the weights that its seed gives them, for benchmarks: it learned nothing, and knows of the data what any
     model does, its scaling and its levels. X: what `fit` would learn from."""
     panel, licence = source(plan.data, X)

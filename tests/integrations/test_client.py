@@ -264,7 +264,7 @@ def test_something_else_at_the_address_is_told():
 def test_the_client_needs_no_torch():
     code = (
         "import sys, numpy as np\nfrom tsrep.integrations.client import Client\n"
-        "from tsrep.integrations.client_calls import as_windows, stream_of\n"
-        "Client('http://x'); stream_of(as_windows(np.zeros((1, 2, 3), 'f4'))); sys.exit('torch' in sys.modules)"
+        "from tsrep.integrations.client_calls import as_windows, arrow_stream\n"
+        "Client('http://x'); arrow_stream(as_windows(np.zeros((1, 2, 3), 'f4'))); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

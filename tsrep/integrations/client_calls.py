@@ -100,16 +100,18 @@ class Calls:
         params = self._params(pool=pool, dtype=dtype, dimensions=dimensions)
         for part in self._parts(X):
             yield Call(
-                "POST", "/v1/embed", _embeddings, params, {"Content-Type": ARROW, "Accept": ARROW}, stream_of(part)
+                "POST", "/v1/embed", _embeddings, params, {"Content-Type": ARROW, "Accept": ARROW}, arrow_stream(part)
             )
 
     def steps(self, X: Any, dtype: str, dimensions: int | None) -> Iterator[Call[list[np.ndarray]]]:
         params = self._params(dtype=dtype, dimensions=dimensions)
         for part in self._parts(X):
-            yield Call("POST", "/v1/steps", _steps, params, {"Content-Type": ARROW, "Accept": ARROW}, stream_of(part))
+            yield Call(
+                "POST", "/v1/steps", _steps, params, {"Content-Type": ARROW, "Accept": ARROW}, arrow_stream(part)
+            )
 
     def similarity(self, one: Any, other: Any, pool: str | None) -> Call[Similarity]:
-        body = stream_of([_window(one), _window(other)])
+        body = arrow_stream([_window(one), _window(other)])
         headers = {"Content-Type": ARROW, "Accept": JSON}
         return Call(
             "POST", "/v1/similarity", lambda answer: Similarity(**answer.json()), self._params(pool=pool), headers, body
@@ -123,13 +125,13 @@ class Calls:
                 _classes,
                 self._params(),
                 {"Content-Type": ARROW, "Accept": JSON},
-                stream_of(part),
+                arrow_stream(part),
             )
 
     def forecast(self, X: Any) -> Iterator[Call[np.ndarray]]:
         for part in self._parts(X):
             headers = {"Content-Type": ARROW, "Accept": ARROW}
-            yield Call("POST", "/v1/forecast", _forecasts, self._params(), headers, stream_of(part))
+            yield Call("POST", "/v1/forecast", _forecasts, self._params(), headers, arrow_stream(part))
 
     def info(self) -> Call[dict[str, Any]]:
         return Call("GET", "/v1/info", lambda answer: dict(answer.json()), self._params())
@@ -164,7 +166,7 @@ def as_windows(X: Any) -> list[np.ndarray]:
     return [_window(one) for one in tsrep.as_panel(X).values]
 
 
-def stream_of(windows: list[np.ndarray], beside: Mapping[str, Sequence[str | None]] | None = None) -> bytes:
+def arrow_stream(windows: list[np.ndarray], beside: Mapping[str, Sequence[str | None]] | None = None) -> bytes:
     """An Arrow stream with the column `window` of list<list<float>>, and columns of text beside it."""
     import pyarrow as pa
 

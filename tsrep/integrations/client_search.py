@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from tsrep.integrations.client_calls import ARROW, JSON, Call, as_windows, stream_of
+from tsrep.integrations.client_calls import ARROW, JSON, Call, arrow_stream, as_windows
 
 if TYPE_CHECKING:
     import httpx
@@ -83,7 +83,7 @@ class SearchCalls:
             part = slice(begin, begin + self.batch)
             columns: dict[str, Sequence[str | None]] = {"id": known[part], "metadata": words[part]}
             headers = {"Content-Type": ARROW, "Accept": JSON}
-            body = stream_of(windows[part], columns)
+            body = arrow_stream(windows[part], columns)
             yield Call("POST", _path(name) + "/windows", lambda answer: int(answer.json()["added"]), {}, headers, body)
 
     def delete(self, name: str, ids: Sequence[str]) -> Iterator[Call[int]]:
@@ -112,7 +112,7 @@ class SearchCalls:
                 return _neighbours(answer, queries)
 
             headers = {"Content-Type": ARROW, "Accept": ARROW}
-            yield Call("POST", _path(name) + "/query", neighbours, params, headers, stream_of(part))
+            yield Call("POST", _path(name) + "/query", neighbours, params, headers, arrow_stream(part))
 
 
 def _path(name: str) -> str:

@@ -32,7 +32,7 @@ def apply(augment: Sequence[Augmentation], series: Series, generator: Generator)
     return series
 
 
-def stream_of(batch: Batch, stream: str) -> Series:
+def series_of(batch: Batch, stream: str) -> Series:
     """The series of this stream; InputError where the batch has none."""
     if stream not in batch:
         raise InputError(f"expected a batch with the stream '{stream}'; {nearest(stream, batch)}")

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from tsrep.errors import InputError
 from tsrep.series import STREAM, Batch, Series
-from tsrep.views.augmentation import Augmentation, apply, check, stream_of, uniform
+from tsrep.views.augmentation import Augmentation, apply, check, series_of, uniform
 from tsrep.views.mask import TimestampMask
 from tsrep.views.moving import crop, span_of
 
@@ -43,7 +43,7 @@ class OverlappingCrops:
         check("overlapping_crops.min_length", self.min_length, 1, whole=True)
 
     def __call__(self, batch: Batch, generator: Generator) -> dict[str, Series]:
-        series = stream_of(batch, self.stream)
+        series = series_of(batch, self.stream)
         if series.length < self.min_length:
             raise InputError(
                 f"expected series of at least {self.min_length} steps for overlapping crops, got {series.length}; "

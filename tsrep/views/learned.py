@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from tsrep.series import STREAM, Batch, Series
-from tsrep.views.augmentation import stream_of, uniform
+from tsrep.views.augmentation import series_of, uniform
 from tsrep.views.gate import HardConcrete
 from tsrep.views.mask import TimestampMask
 from tsrep.views.stem import Stem
@@ -87,7 +87,7 @@ class Learned(nn.Module):
         self.factor = None if floor is None else _head(features, width)
 
     def forward(self, batch: Batch, generator: Generator) -> dict[str, Series]:
-        series = stream_of(batch, self.stream)
+        series = series_of(batch, self.stream)
         odds, mask, informative = self.split(series, generator if self.training else None)
         views = {"original": series, "informative": informative, "view": self.hide(informative, generator)}
         if odds is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Generator
 
 from tsrep.series import Batch, Series, view_name
-from tsrep.views.augmentation import Augmentation, apply, stream_of
+from tsrep.views.augmentation import Augmentation, apply, series_of
 from tsrep.views.body import joints, triads
 from tsrep.views.mirror import Mirror
 from tsrep.views.rotate import Rotate
@@ -31,7 +31,7 @@ class Modalities:
     def __call__(self, batch: Batch, generator: Generator) -> dict[str, Series]:
         made: dict[str, Series] = {}
         for name, augment in self.augment.items():
-            series = stream_of(batch, name)
+            series = series_of(batch, name)
             for view in [view_name(name, side) for side in SIDES] if self.twice else [name]:
                 made[view] = apply(augment, series, generator)
         return made

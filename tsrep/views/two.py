@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Generator
 
 from tsrep.series import STREAM, Batch, Series
-from tsrep.views.augmentation import Augmentation, apply, stream_of
+from tsrep.views.augmentation import Augmentation, apply, series_of
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,5 @@ class Two:
     stream: str = STREAM
 
     def __call__(self, batch: Batch, generator: Generator) -> dict[str, Series]:
-        series = stream_of(batch, self.stream)
+        series = series_of(batch, self.stream)
         return {side: apply(self.augment, series, generator) for side in ("left", "right")}
