@@ -82,3 +82,15 @@ def test_ridge_carries_a_linear_map_and_needs_rows() -> None:
     np.testing.assert_allclose(carried(x, x @ weight + 2.0, x[:5]), x[:5] @ weight + 2.0, atol=0.05)
     with pytest.raises(InputError, match="at least two training rows"):
         carried(x[:1], x[:1], x)
+
+
+def test_both_systems_of_the_ridge_between_spaces_give_the_same() -> None:
+    from sklearn.linear_model import Ridge
+
+    rng = np.random.default_rng(0)
+    x, y, query = rng.standard_normal((30, 50)), rng.standard_normal((30, 8)), rng.standard_normal((6, 50))
+    for wide in (50, 12):  # more features than rows, and fewer
+        part, asked = x[:, :wide], query[:, :wide]
+        middle, spread = part.mean(axis=0), part.std(axis=0) + 1e-8
+        expected = Ridge(alpha=2.0).fit((part - middle) / spread, y).predict((asked - middle) / spread)
+        np.testing.assert_allclose(carried(part, y, asked, penalty=2.0), expected, atol=1e-10)

@@ -110,13 +110,21 @@ def ranks(query: np.ndarray, candidates: np.ndarray) -> np.ndarray:
 
 
 def carried(source: np.ndarray, target: np.ndarray, query: np.ndarray, penalty: float = 1.0) -> np.ndarray:
-    """Ridge from one space to another, (n, f) -> (n, g), on standardised features; the penalty counts as so many rows."""
+    """Ridge from one space to another, (n, f) -> (n, g), on standardised features; the penalty counts as so many rows.
+
+    W = (XᵀX + λI)⁻¹ Xᵀ Y = Xᵀ (XXᵀ + λI)⁻¹ Y, by the smaller of the two systems: wide readouts have
+    fifty times as many features as rows.
+    """
     if len(source) < 2:
         raise InputError(f"expected at least two training rows that have both streams, got {len(source)}")
     middle, spread = source.mean(axis=0), source.std(axis=0) + 1e-8
-    x, base = ((source - middle) / spread).astype(np.float64), target.mean(axis=0)
-    weight = np.linalg.solve(x.T @ x + penalty * np.eye(x.shape[1]), x.T @ (target - base))
-    made: np.ndarray = (query - middle) / spread @ weight + base
+    x, asked = (((part - middle) / spread).astype(np.float64) for part in (source, query))
+    base, (n, features) = target.mean(axis=0), x.shape
+    made: np.ndarray
+    if n < features:
+        made = asked @ x.T @ np.linalg.solve(x @ x.T + penalty * np.eye(n), target - base) + base
+    else:
+        made = asked @ np.linalg.solve(x.T @ x + penalty * np.eye(features), x.T @ (target - base)) + base
     return made
 
 
