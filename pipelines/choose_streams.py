@@ -11,6 +11,10 @@ UTD-MHAD:      candidates differ in the encoders, in the steps and in the views.
 Berkeley-MHAD: what ColloSSL wins by more negatives, another temperature, one scale with rotated views. Subjects 1 to 5 train, 6 and 7
                are read. Score: the macro F1 from one device to another, mean over all pairs, by ridge on either readout. Nothing of it
                is taken over into the benchmark, where ColloSSL is as its authors have it.
+UTD-MHAD skeleton, NW-UCLA:
+               MoCo, the host of latent positives, whose encoder and steps HaLP shares; HaLP is not run. On UTD-MHAD subjects 1, 3 and 5
+               train and 7 is read, on NW-UCLA, of the training views, subjects 1 to 7 and 8 to 10. Score: the mean of the accuracies
+               of linear and nearest-neighbour probes on its own pooling and of ridge on the rich readout.
 
 Rows go to `results/streams_choice.csv` as they come, and what is there is not run again.
 """

@@ -200,6 +200,30 @@ def halves(**more: Any) -> tuple[tsrep.Panel, tsrep.Panel]:
     return whole.rows(slice(0, 16)), whole.rows(slice(16, None))
 
 
+def test_few_labels_are_read_as_by_hand_with_and_without_the_other_windows(model: tsrep.Model) -> None:
+    found = tsrep.evaluate(model, panel(), probes=("ridge",), shares=(1.0, 0.25))
+    helped = tsrep.evaluate(model, panel(), probes=("ridge",), shares=(0.25,), self_training=True)
+    y, truth = np.asarray(found.train.label), np.asarray(found.test.label)
+    few = tsrep.stratified_fraction(y, 0.25, seed=model.plan.seed)
+    left, right = (part.astype(np.float64) for part in found.embeddings)
+    rest = np.delete(left, few, axis=0)
+    ridge = tsrep.probe("ridge")
+    expected = {
+        "ridge": ridge(left, y, right),
+        "ridge, 25 % of labels": ridge(left[few], y[few], right),
+        "ridge, self-trained, 25 % of labels": ridge(*tsrep.pseudo_labelled(left[few], y[few], rest), right),
+    }
+    told = {o.probe: o.predicted for o in (*found.found, *helped.found) if o.method == "ts2vec"}
+    assert told.keys() == expected.keys()
+    for said, predicted in expected.items():
+        np.testing.assert_array_equal(told[said], predicted)
+    table = pd.concat([found.table, helped.table])
+    rows = table[(table["metric"] == "accuracy") & (table["method"] == "minirocket")]
+    assert list(rows["features"]) == list(expected)  # the baselines know as few labels, and as much else
+    assert rows["value"].iloc[0] >= rows["value"].min()
+    assert (told["ridge"] == truth).mean() == table.query("method == 'ts2vec' and features == 'ridge'")["value"].iloc[0]
+
+
 def test_a_given_split_is_kept(model: tsrep.Model) -> None:
     train, test = halves()
     for given in ((train, test), Pair("named", train, test)):
@@ -238,6 +262,10 @@ BAD: dict[str, tuple[Any, dict[str, Any], str]] = {
     "unknown probe": (panel, {"probes": ("linar",)}, "linar.*did you mean 'linear'"),
     "unknown pool": (panel, {"pool": "median"}, "max, mean, last, rich, levels, got 'median'"),
     "no seeds": (panel, {"seeds": 0}, "at least one seed, got 0"),
+    "no share of labels": (panel, {"shares": ()}, "shares of labels above 0 and up to 1"),
+    "too large a share of labels": (panel, {"shares": (1, 12)}, r"up to 1, got \(1, 12\)"),
+    "few labels of clusters": (panel, {"task": "cluster", "shares": (0.5,)}, "for the task classify, got cluster"),
+    "self-training with all labels": (panel, {"self_training": True}, "a share of the labels below 1"),
     "unknown data set": (lambda: "BasicMotion", {}, "did you mean 'BasicMotions'"),
     "missing file": (lambda: "nowhere.csv", {}, "no file nowhere.csv"),
 }

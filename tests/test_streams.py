@@ -476,7 +476,7 @@ def test_subjects_are_left_out_in_turn_by_models_that_never_saw_them(monkeypatch
     assert not alone.table["features"].str.contains("ankle").any()
     with pytest.raises(InputError, match="expected 2 to 4 folds"):
         tsrep.evaluate_streams(model, data, folds=9)
-    with pytest.raises(InputError, match="shares of labels between 0 and 1"):
+    with pytest.raises(InputError, match="shares of labels above 0 and up to 1"):
         tsrep.evaluate_streams(model, data, shares=(2.0,))
     with pytest.raises(InputError, match="this one knows one"):
         tsrep.evaluate_streams(model.of("hip"), data)

@@ -40,8 +40,13 @@ def evaluate(
         str, typer.Option(help="Errors of a forecast on test; or on validation, to choose by, the test part unseen.")
     ] = "test",
     labels: Annotated[
-        str, typer.Option(help="Of several streams: shares of the training labels that are known, such as 1,0.1.")
-    ] = "1,0.1",
+        str | None,
+        typer.Option(help="Shares of the training labels that are known, such as 1,0.1; classify and streams."),
+    ] = None,
+    self_training: Annotated[
+        bool,
+        typer.Option("--self-training", help="With few labels: learn from the other training windows too (classify)."),
+    ] = False,
     folds: Annotated[
         int | None, typer.Option(help="Of several streams: leave subjects out, in so many groups; each trains again.")
     ] = None,
@@ -60,6 +65,11 @@ def evaluate(
 
     if pool is not None and task in ("forecast", "streams"):
         raise InputError(f"expected --pool for labelled data of one stream, got --task {task}: leave it out")
+    if labels is not None and task not in ("classify", "streams"):
+        raise InputError(f"expected --labels for the tasks classify and streams, got --task {task}: leave it out")
+    if self_training and task != "classify":
+        raise InputError(f"expected --self-training for the task classify, got --task {task}: leave it out")
+    shares = [_share("--labels", word.strip()) for word in labels.split(",")] if labels else None
     loaded = load(model)
     found: Any
     if task == "forecast":
@@ -77,10 +87,8 @@ def evaluate(
     elif task == "streams":
         from tsrep.evaluating_streams import evaluate_streams
 
-        shares = [_share("--labels", word.strip()) for word in labels.split(",")]
-        found = evaluate_streams(
-            loaded, data, probes=probe or ("linear",), shares=shares, folds=folds, seeds=seeds, progress=dimmed
-        )
+        asked: dict[str, Any] = {"shares": shares or (1.0, 0.1), "folds": folds, "seeds": seeds, "progress": dimmed}
+        found = evaluate_streams(loaded, data, probes=probe or ("linear",), **asked)
         # The file has every pair of streams; here are their means, or the few that there are.
         pairs = "^(?!retrieval).* → " if len(loaded.streams) < 3 else ".* → "
         shown = found.table[~found.table["features"].str.match(pairs)]
@@ -88,7 +96,9 @@ def evaluate(
         from tsrep.evaluating import PROBES
         from tsrep.evaluating import evaluate as measure
 
-        found = measure(loaded, data, task=task, pool=pool, probes=probe or PROBES, seeds=seeds, progress=dimmed)
+        known: dict[str, Any] = {"shares": shares or (1.0,), "self_training": self_training}
+        asked = {"task": task, "pool": pool, "probes": probe or PROBES, "seeds": seeds, **known}
+        found = measure(loaded, data, progress=dimmed, **asked)
         shown = found.table
     report.show(shown, f"{task} on {data}")
     say("table, pictures and card: " + ", ".join(str(path) for path in keep(loaded, found, model, out)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tsrep.data.columns import columns
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.panel import Panel
 from tsrep.data.readers import as_panel
-from tsrep.data.splits import by_subject, by_time, check_leak
+from tsrep.data.splits import by_subject, by_time, check_leak, stratified_fraction
 from tsrep.data.windows import windows
 from tsrep.errors import InputError, nearest
 from tsrep.evaluation.baselines import catch22_features, minirocket_features
@@ -26,6 +26,7 @@ from tsrep.evaluation.checks import check_classes
 from tsrep.evaluation.classify import Outcome, outcomes, scores
 from tsrep.evaluation.cluster import cluster
 from tsrep.evaluation.retrieve import retrieve
+from tsrep.evaluation.self_training import pseudo_labelled
 from tsrep.evaluation.tidy import tidy
 from tsrep.fitting import anew, run
 from tsrep.model import Model, untrained
@@ -64,6 +65,8 @@ def evaluate(
     task: str = "classify",
     pool: str | None = None,
     probes: Sequence[str] = PROBES,
+    shares: Sequence[float] = (1.0,),
+    self_training: bool = False,
     seeds: int = 1,
     progress: Callable[[str], None] = lambda text: None,
 ) -> Evaluation:
@@ -77,16 +80,14 @@ def evaluate(
               probe ridge is made for few labels and wide encoders. The random encoder's levels are those of the training part of
               `data`, the model's are those of its own training.
     probes:   linear, ridge, knn1, knn5, svm (the RBF-SVM protocol of TS2Vec).
+    shares:   to classify: of the training labels that are known, drawn with the seed, every class at least once.
+    self_training: where not all labels are known, probes learn from the other training windows too, with the labels they give them
+              (`pseudo_labelled`); those of the baselines do as well.
     seeds:    how many. With more than one the model is trained again under each further seed of its plan, on the training part of
               `data`, and the table shows mean and spread.
     progress: is told what is going on.
     """
-    if task not in TASKS:
-        raise InputError(f"unknown task '{task}'; {nearest(task, TASKS)}")
-    if pool not in model.pools:
-        raise InputError(f"expected pool to be one of {', '.join(map(str, model.pools))}, got {pool!r}")
-    if seeds < 1:
-        raise InputError(f"expected at least one seed, got {seeds}")
+    _check(model, task, pool, seeds, shares, self_training)
     name, train, test, whole = _parts(data)
     train, test = (_like_training(part, model) for part in (train, test))
     named = isinstance(data, str | Path) and str(data) == model.plan.data.name
@@ -127,7 +128,8 @@ def evaluate(
         embeddings = features[method] if embeddings is None else embeddings
         if task == "classify":
             progress(f"seed {seed}: probes")
-            found = _asked(features, asked, {method: probes, RANDOM: probes} | READ_BY, seed)
+            by = {method: probes, RANDOM: probes} | READ_BY
+            found = [told for share in shares for told in _asked(features, asked, by, seed, share, self_training)]
             frames.append(scores(found, truth, seed=seed, seconds=seconds, encoder=called, **common))
             first = first or found
         else:
@@ -171,15 +173,50 @@ def _catch22(train: Panel, test: Panel) -> Features:
     return catch22_features(train.values), catch22_features(test.values)
 
 
+def _check(model: Model, task: str, pool: str | None, seeds: int, shares: Sequence[float], self_training: bool) -> None:
+    if task not in TASKS:
+        raise InputError(f"unknown task '{task}'; {nearest(task, TASKS)}")
+    if pool not in model.pools:
+        raise InputError(f"expected pool to be one of {', '.join(map(str, model.pools))}, got {pool!r}")
+    if seeds < 1:
+        raise InputError(f"expected at least one seed, got {seeds}")
+    few = check_shares(shares)
+    if task != "classify" and (few or self_training):
+        raise InputError(
+            f"expected shares of labels and self-training for the task classify, got {task}: leave them out"
+        )
+    if self_training and not few:
+        raise InputError("expected a share of the labels below 1 to train on the windows without: give shares=(1, 0.1)")
+
+
+def check_shares(shares: Sequence[float]) -> bool:
+    """Whether one of these shares of labels is below 1; InputError where one is none."""
+    if not shares or any(not 0 < share <= 1 for share in shares):
+        raise InputError(f"expected shares of labels above 0 and up to 1, got {tuple(shares)}")
+    return any(share < 1 for share in shares)
+
+
 def _asked(
-    features: Mapping[str, Features], labels: np.ndarray, probes: Mapping[str, Sequence[str]], seed: int
+    features: Mapping[str, Features],
+    labels: np.ndarray,
+    probes: Mapping[str, Sequence[str]],
+    seed: int,
+    share: float,
+    self_training: bool,
 ) -> list[Outcome]:
-    """Every feature set asked by its own probes."""
-    return [
-        outcome
-        for method, pair in features.items()
-        for outcome in outcomes({method: pair}, labels, probes=probes[method], seed=seed)
-    ]
+    """Every feature set asked by its own probes, which know this share of the labels."""
+    known = np.arange(len(labels)) if share == 1 else stratified_fraction(labels, float(share), seed)
+    few = "" if share == 1 else f", {100 * share:g} % of labels"
+    found = []
+    for method, (left, right) in features.items():
+        for probe in probes[method]:
+            learned, said = (left[known], labels[known]), probe
+            if self_training and share < 1:
+                rest = np.delete(left, known, axis=0)
+                learned, said = pseudo_labelled(*learned, rest, probe=probe, seed=seed), f"{probe}, self-trained"
+            (told,) = outcomes({method: (learned[0], right)}, learned[1], probes=(probe,), seed=seed)
+            found.append(replace(told, probe=said + few))
+    return found
 
 
 def _without_probe(

@@ -16,7 +16,7 @@ from tsrep.data.readers import as_streams
 from tsrep.data.splits import by_subject, stratified_fraction
 from tsrep.data.streams import Streams
 from tsrep.errors import InputError
-from tsrep.evaluating import RANDOM, Evaluation, commit
+from tsrep.evaluating import RANDOM, Evaluation, check_shares, commit
 from tsrep.evaluation import streams as room
 from tsrep.evaluation.tidy import tidy
 from tsrep.fitting import anew, run
@@ -53,10 +53,9 @@ def evaluate_streams(
     "retrieval wrist → hip" among the test rows."""
     if not model.streams:
         raise InputError("expected a model of several streams to evaluate as such, this one knows one: task classify")
-    if seeds < 1 or any(not 0 < share <= 1 for share in shares) or not shares:
-        raise InputError(
-            f"expected at least one seed and shares of labels between 0 and 1, got {seeds} and {tuple(shares)}"
-        )
+    if seeds < 1:
+        raise InputError(f"expected at least one seed, got {seeds}")
+    check_shares(shares)
     name, splits, again = _splits(model, data, folds)
     own = not again and _learned_from(model, name, splits[0][0])
     if seeds > 1 and not own and not again:

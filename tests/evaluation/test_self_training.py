@@ -43,13 +43,14 @@ def test_few_labels_go_further_with_the_rows_that_have_none() -> None:
 
 
 def test_of_many_unlabelled_rows_the_same_part_is_drawn_under_one_seed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_training, "MOST", 50)
+    monkeypatch.setattr(self_training, "ROWS", 50)
     (train, labels), (rest, _) = windows(30, 0), windows(400, 1)
     rows, told = tsrep.pseudo_labelled(train, labels, rest, seed=3)
     assert rows.shape == (80, FEATURES)
     assert told.shape == (80,)
     assert (rows[30:, None, 0] == rest[None, :, 0]).any(axis=1).all()
     assert len(np.unique(rows[30:, 0])) == 50  # none twice
+    np.testing.assert_array_equal(told[30:], tsrep.probe("ridge")(train, labels, rows[30:]))
     np.testing.assert_array_equal(rows, tsrep.pseudo_labelled(train, labels, rest, seed=3)[0])
     assert (rows != tsrep.pseudo_labelled(train, labels, rest, seed=4)[0]).any()
 
@@ -66,10 +67,18 @@ def test_without_unlabelled_rows_all_stays_as_it_was() -> None:
     [
         (["sit"] * 30, FEATURES, "two classes"),
         (["sit", "run"] * 10, FEATURES, "each of the 30 rows"),
-        (["sit", "run"] * 15, 7, "as wide as the labelled ones, 300, got 7"),
+        (["sit", "run"] * 15, 7, r"as wide as the labelled ones, \(m, 300\), got \(5, 7\)"),
     ],
 )
 def test_what_does_not_fit_is_refused(labels: list[str], width: int, told: str) -> None:
     train, _ = windows(30, 0)
     with pytest.raises(tsrep.InputError, match=told):
         tsrep.pseudo_labelled(train, np.array(labels), np.ones((5, width)))
+
+
+def test_nothing_is_let_through_because_no_row_is_unlabelled() -> None:
+    train, labels = windows(30, 0)
+    with pytest.raises(tsrep.InputError, match="did you mean 'ridge'"):
+        tsrep.pseudo_labelled(train, labels, np.empty((0, FEATURES)), probe="rigde")
+    with pytest.raises(tsrep.InputError, match="as wide as"):
+        tsrep.pseudo_labelled(train, labels, np.empty((0, 7)))

@@ -10,6 +10,9 @@ import numpy as np
 GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 """Inverse strength of regularisation C that cross-validation chooses from."""
 
+PENALTIES = np.logspace(-3, 3, 10)
+"""What ridge chooses from."""
+
 MOST = 2000
 """Rows on which C is chosen; the probe is then fitted on all of them."""
 
@@ -53,22 +56,27 @@ def fitted(train: np.ndarray, labels: np.ndarray, *, seed: int = 0) -> Any:
 def ridge(train: np.ndarray, labels: np.ndarray, test: np.ndarray, *, seed: int = 0) -> np.ndarray:
     """Standardise by the training part, then ridge classification; (m,) predicted labels.
 
-    The penalty is chosen among ten from 1e-3 to 1e3 by leave-one-out on the training part, in closed form: the
-    classifier that MiniRocket is published with (Dempster et al., KDD 2021, arXiv:2012.08791). With fewer than two rows in
-    some class there is nothing to choose by, and it is 1: a class whose only row is left out can not be said, and the largest
-    penalty would win by saying nothing.
+    The penalty is chosen from `PENALTIES` by leave-one-out on the training part, in closed form: the classifier that
+    MiniRocket is published with (Dempster et al., KDD 2021, arXiv:2012.08791). Rows that are alone in their class take no
+    part in the choice, for without them nothing is known of the class, and the largest penalty would win by predicting
+    none. Where fewer than two classes are left there is nothing to choose by, and it is 1.
     """
     from sklearn.linear_model import RidgeClassifier, RidgeClassifierCV
-    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    alone = np.unique(labels, return_counts=True)[1].min() < 2
-    probe = make_pipeline(
-        StandardScaler(), RidgeClassifier(1.0) if alone else RidgeClassifierCV(np.logspace(-3, 3, 10))
-    )
+    scaler = StandardScaler().fit(train)
+    x, unseen = scaler.transform(train), scaler.transform(test)
+    _, code, count = np.unique(labels, return_inverse=True, return_counts=True)
+    several = count >= 2
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)  # few labels of many classes
-        return np.asarray(probe.fit(train, labels).predict(test))
+        if several.all():
+            return np.asarray(RidgeClassifierCV(PENALTIES).fit(x, labels).predict(unseen))
+        penalty = 1.0
+        if several.sum() >= 2:
+            rows = several[code]
+            penalty = RidgeClassifierCV(PENALTIES).fit(x[rows], labels[rows]).alpha_
+        return np.asarray(RidgeClassifier(penalty).fit(x, labels).predict(unseen))
 
 
 def stratified(labels: np.ndarray, most: int, seed: int) -> np.ndarray:
