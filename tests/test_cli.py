@@ -101,8 +101,13 @@ def test_fit_embed_evaluate_resume(run: Run, table: Path, tmp_path: Path) -> Non
     card = (out / "README.md").read_text()
     assert "| walks | classify | ts2vec | knn1 | accuracy |" in card
     assert len(tsrep.load(out).results) == len(numbers)
-    told = run("evaluate", out, table, "--pool", "levels", "--probe", "ridge")
-    assert told.code == 0 and "levels, ridge" in told.out
+    few = ("--labels", "0.5", "--self-training")
+    told = run("evaluate", out, table, "--pool", "levels", "--probe", "ridge", *few)
+    assert told.code == 0, told.err
+    found = pd.read_csv(out / "evaluation" / "walks-classify.csv")
+    assert {"levels, ridge, self-trained, 50 % of labels", "ridge, self-trained, 50 % of labels"} <= set(
+        found["features"]
+    )
     assert run("evaluate", out, table, "--task", "retrieve").code == 0
     assert run("evaluate", out, table, "--task", "retrieve").code == 0
     settings = pd.DataFrame(tsrep.load(out).results).groupby("setting").size()
@@ -270,6 +275,15 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "pool of a forecast": (
         ["evaluate", "TRAINED", "TABLE", "--task", "forecast", "--pool", "rich"],
         "got --task forecast: leave it out",
+    ),
+    "few labels of a forecast": (
+        ["evaluate", "TRAINED", "TABLE", "--task", "forecast", "--labels", "0.1"],
+        "got --task forecast: leave it out",
+    ),
+    "no share of labels": (["evaluate", "TRAINED", "TABLE", "--labels", "few"], "a share such as 0.1 after --labels"),
+    "self-training with all labels": (
+        ["evaluate", "TRAINED", "TABLE", "--self-training"],
+        "in the shell --labels 1,0.1",
     ),
     "one class": (["evaluate", "TRAINED", "ONE"], "at least two classes"),
     "nothing to resume": (["resume", "nowhere"], "found no plan.yaml"),

@@ -186,7 +186,9 @@ def _check(model: Model, task: str, pool: str | None, seeds: int, shares: Sequen
             f"expected shares of labels and self-training for the task classify, got {task}: leave them out"
         )
     if self_training and not few:
-        raise InputError("expected a share of the labels below 1 to train on the windows without: give shares=(1, 0.1)")
+        raise InputError(
+            "expected a share of the labels below 1 to train on the windows without: give shares=(1, 0.1), in the shell --labels 1,0.1"
+        )
 
 
 def check_shares(shares: Sequence[float]) -> bool:
