@@ -1,14 +1,27 @@
 """Parts of the bench that are run again replace their own rows and no others."""
 
-import runpy
+import importlib
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
 
 import tsrep
 
-BENCH = runpy.run_path(str(Path(__file__).parents[1] / "pipelines" / "bench.py"))
+PIPELINES = str(Path(__file__).parents[1] / "pipelines")
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    before = set(sys.modules)
+    monkeypatch.syspath_prepend(PIPELINES)
+    yield importlib.import_module("bench")
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(PIPELINES):
+            del sys.modules[name]
 
 
 def rows(*told: tuple[str, str, float]) -> pd.DataFrame:
@@ -19,21 +32,23 @@ def rows(*told: tuple[str, str, float]) -> pd.DataFrame:
 
 
 def test_a_part_replaces_its_own_rows_and_leaves_the_others_as_they_are_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bench: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "speed.csv"
     rows(("loss", "8x600", 0.1 + 0.2), ("mining", "16x128", 1.5), ("mining", "", 2.5)).to_csv(out, index=False)
     before = out.read_text().splitlines()
-    monkeypatch.setitem(BENCH["PARTS"], "mining", lambda rounds, tell: tell("mining", "16x128", 1.01, "ratio"))
+    monkeypatch.setitem(bench.PARTS, "mining", lambda rounds, tell: tell("mining", "16x128", 1.01, "ratio"))
     monkeypatch.setattr("sys.argv", ["bench.py", "mining", "--out", str(out)])
-    BENCH["main"]()
+    bench.main()
     after = out.read_text().splitlines()
     assert after[:3] == [before[0], before[1], before[3]]
     assert len(after) == 4 and ",mining," in after[3] and ",1.01," in after[3]
 
 
-def test_an_unknown_part_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_part_is_refused(
+    bench: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["bench.py", "mines"])
     with pytest.raises(SystemExit):
-        BENCH["main"]()
+        bench.main()
     assert "expected parts of step, loss" in capsys.readouterr().err
