@@ -145,7 +145,7 @@ def measure(name: str, called: str, method: str) -> pd.DataFrame:
 
 def parts(name: str) -> tuple[tsrep.Streams, tsrep.Streams]:
     """What is learned from and what is read; the test part is thrown away here."""
-    setting = "cross-modal" if name == "UTD-MHAD" else "latent"
+    setting = {"UTD-MHAD": "cross-modal", "Berkeley-MHAD": "devices"}.get(name, "latent")
     train, _, held = streams.cut(name.removesuffix(" skeleton"), setting, 0)
     if held is not None:
         return train, held

@@ -1,8 +1,6 @@
 """Parts of the bench that are run again replace their own rows and no others."""
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,17 +9,10 @@ import pytest
 
 import tsrep
 
-PIPELINES = str(Path(__file__).parents[1] / "pipelines")
-
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(PIPELINES)
-    yield importlib.import_module("bench")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(PIPELINES):
-            del sys.modules[name]
+def bench(pipeline: Callable[[str], ModuleType]) -> ModuleType:
+    return pipeline("bench")
 
 
 def rows(*told: tuple[str, str, float]) -> pd.DataFrame:

@@ -1,8 +1,6 @@
 """The command of the benchmarks: what it ran is not run again, and what it runs again takes the place of what was there."""
 
-import importlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,17 +9,10 @@ import pytest
 
 from tsrep.evaluation.tidy import COLUMNS
 
-PIPELINES = str(Path(__file__).parents[1] / "pipelines")
-
 
 @pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    before = set(sys.modules)
-    monkeypatch.syspath_prepend(PIPELINES)
-    yield importlib.import_module("benchmark")
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(PIPELINES):
-            del sys.modules[name]
+def command(pipeline: Callable[[str], ModuleType]) -> ModuleType:
+    return pipeline("benchmark")
 
 
 def rows(method: str, seed: int, *read: tuple[str, float], setting: str = "classify") -> pd.DataFrame:

@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,26 +15,21 @@ import pytest
 import tsrep
 from tsrep.evaluation.tidy import COLUMNS
 
-PIPELINES = str(Path(__file__).parents[1] / "pipelines")
 JOINTS = ("hip_center", "shoulder_center", "left_wrist", "right_wrist")
-OURS = ("streams", "streams_recipes", "streams_report", "choose_streams")
 SHORT = {"steps": 2, "batch_size": 8}
 NARROW = {"name": "wide", "hidden": 8, "depth": 2, "features": 8, "kernels": 16, "competing": 16}
 
 
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.syspath_prepend(PIPELINES)
-    made = importlib.import_module("streams")
+def bench(pipeline: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    made = pipeline("streams")
     monkeypatch.setattr(made, "cut", small)
     for base in ("MODALITIES", "DEVICES", "SKELETON"):
         monkeypatch.setattr(made, base, json.loads(json.dumps(getattr(made, base))) | {"training": SHORT})
     monkeypatch.setitem(made.MODALITIES["encoders"], "skeleton", NARROW)
     monkeypatch.setattr(made, "DRAWS", 1)
     monkeypatch.setattr(tsrep, "baseline_features", plain, raising=False)
-    yield made
-    for name in OURS:
-        sys.modules.pop(name, None)
+    return made
 
 
 def plain(name: str, left: np.ndarray, right: np.ndarray, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -157,15 +152,20 @@ def test_tables_hold_means_over_draws_and_the_test_against_the_host(bench: Modul
     assert {path.name for path in tmp_path.glob("*.png")} == {"streams_beta.png"}
 
 
-@pytest.mark.parametrize("name", ["UTD-MHAD", "Berkeley-MHAD"])
+@pytest.mark.parametrize(("name", "readings"), [("UTD-MHAD", 6), ("Berkeley-MHAD", 4), ("UTD-MHAD skeleton", 3)])
 def test_what_is_chosen_is_chosen_without_the_test_part_and_once(
-    bench: ModuleType, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    bench: ModuleType,
+    name: str,
+    readings: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     choice = importlib.import_module("choose_streams")
     assert all(tsrep.make_plan(plan) for known in choice.CANDIDATES.values() for plan in known.values())
 
     def cut(*given: Any) -> tuple[Any, None, Any]:
-        train, _, held = small("UTD-MHAD" if name == "UTD-MHAD" else "PTE", given[1] or "devices", given[2])
+        train, _, held = small("PTE" if name == "Berkeley-MHAD" else "UTD-MHAD", *given[1:])
         return train, None, held
 
     called = next(iter(choice.CANDIDATES[name]))
@@ -177,7 +177,7 @@ def test_what_is_chosen_is_chosen_without_the_test_part_and_once(
     monkeypatch.setattr(sys, "argv", ["choose_streams.py", "--set", name])
     choice.main()
     rows = pd.read_csv(tmp_path / "choice.csv")
-    assert list(rows.columns) == list(COLUMNS) and len(rows) == 2 * (6 if name == "UTD-MHAD" else 4)
+    assert list(rows.columns) == list(COLUMNS) and len(rows) == 2 * readings
     told = capsys.readouterr().out
     assert called in told and "random encoder" in told and "score" in told
     choice.main()
