@@ -189,3 +189,21 @@ def test_without_workers_ray_is_never_imported(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_processes_that_died_are_passed_over_when_the_cluster_ends(tmp_path) -> None:
+    waits = "import sys; sys.stdin.read()"
+    living, dead = (
+        subprocess.Popen([sys.executable, "-c", waits, str(tmp_path)], stdin=subprocess.PIPE) for _ in range(2)
+    )
+    try:
+        dead.kill()  # not waited for, it stays as a zombie
+        deadline = time.monotonic() + 30
+        while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        assert [child.pid for child in ray_cluster._started(str(tmp_path))] == [living.pid]
+    finally:
+        living.kill()
+        living.communicate()
+        dead.communicate()

@@ -8,7 +8,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +74,24 @@ def _end(folder: str | None) -> None:
     if folder is None:
         ray.shutdown()
         return
-    started = [child for child in psutil.Process().children() if any(folder in word for word in child.cmdline())]
-    everyone = [process for child in started for process in (child, *child.children(recursive=True))]
+    everyone = _started(folder)
     ray.shutdown()
     _, lingering = psutil.wait_procs(everyone, LINGER)
     for process in lingering:
         process.kill()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _started(folder: str) -> list[Any]:
+    """The children of this process whose command names the folder, and theirs. One that has died has no command any more."""
+    import psutil
+
+    found = []
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if any(folder in word for word in child.cmdline()):
+                found += [child, *child.children(recursive=True)]
+    return found
 
 
 @contextmanager
