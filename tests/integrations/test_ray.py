@@ -202,6 +202,8 @@ def test_processes_that_died_are_passed_over_when_the_cluster_ends(tmp_path) -> 
         while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        from tsrep.integrations import ray_cluster
+
         assert [child.pid for child in ray_cluster._started(str(tmp_path))] == [living.pid]
     finally:
         living.kill()
