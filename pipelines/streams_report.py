@@ -87,7 +87,7 @@ def tests(rows: pd.DataFrame, hosts: Mapping[str, str]) -> str:
     ]
     lines.append("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
     chosen = rows[main(rows) & ~rows["read"].str.contains("→")]
-    means = chosen.groupby(["method", "read", "dataset", "setting", "seed"], sort=False)["value"].mean()
+    means = chosen.groupby(["method", "read", "dataset", "setting", "seed"])["value"].mean()
     for method, host in hosts.items():
         for read in chosen.loc[chosen["method"] == method, "read"].unique():
             if not {(method, read), (host, read)} <= set(means.index.droplevel([2, 3, 4])):
