@@ -220,7 +220,6 @@ def test_few_labels_are_read_as_by_hand_with_and_without_the_other_windows(model
     table = pd.concat([found.table, helped.table])
     rows = table[(table["metric"] == "accuracy") & (table["method"] == "minirocket")]
     assert list(rows["features"]) == list(expected)  # the baselines know as few labels, and as much else
-    assert rows["value"].iloc[0] >= rows["value"].min()
     assert (told["ridge"] == truth).mean() == table.query("method == 'ts2vec' and features == 'ridge'")["value"].iloc[0]
 
 

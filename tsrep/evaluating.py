@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +129,7 @@ def evaluate(
         if task == "classify":
             progress(f"seed {seed}: probes")
             by = {method: probes, RANDOM: probes} | READ_BY
-            found = [told for share in shares for told in _asked(features, asked, by, seed, share, self_training)]
+            found = _asked(features, asked, by, seed, shares, self_training)
             frames.append(scores(found, truth, seed=seed, seconds=seconds, encoder=called, **common))
             first = first or found
         else:
@@ -180,7 +180,8 @@ def _check(model: Model, task: str, pool: str | None, seeds: int, shares: Sequen
         raise InputError(f"expected pool to be one of {', '.join(map(str, model.pools))}, got {pool!r}")
     if seeds < 1:
         raise InputError(f"expected at least one seed, got {seeds}")
-    few = check_shares(shares)
+    check_shares(shares)
+    few = min(shares) < 1
     if task != "classify" and (few or self_training):
         raise InputError(
             f"expected shares of labels and self-training for the task classify, got {task}: leave them out"
@@ -191,11 +192,19 @@ def _check(model: Model, task: str, pool: str | None, seeds: int, shares: Sequen
         )
 
 
-def check_shares(shares: Sequence[float]) -> bool:
-    """Whether one of these shares of labels is below 1; InputError where one is none."""
+def check_shares(shares: Sequence[float]) -> None:
+    """InputError where there is none, or one that is no share."""
     if not shares or any(not 0 < share <= 1 for share in shares):
         raise InputError(f"expected shares of labels above 0 and up to 1, got {tuple(shares)}")
-    return any(share < 1 for share in shares)
+
+
+def labelled(labels: np.ndarray, shares: Sequence[float], seed: int) -> Iterator[tuple[np.ndarray, str]]:
+    """For each share the rows whose labels are known, and what is added to the name of a probe that knows no others."""
+    for share in shares:
+        if share == 1:
+            yield np.arange(len(labels)), ""
+        else:
+            yield stratified_fraction(labels, float(share), seed), f", {100 * share:g} % of labels"
 
 
 def _asked(
@@ -203,21 +212,20 @@ def _asked(
     labels: np.ndarray,
     probes: Mapping[str, Sequence[str]],
     seed: int,
-    share: float,
+    shares: Sequence[float],
     self_training: bool,
 ) -> list[Outcome]:
-    """Every feature set asked by its own probes, which know this share of the labels."""
-    known = np.arange(len(labels)) if share == 1 else stratified_fraction(labels, float(share), seed)
-    few = "" if share == 1 else f", {100 * share:g} % of labels"
+    """Every feature set asked by its own probes, with each share of the labels."""
     found = []
-    for method, (left, right) in features.items():
-        for probe in probes[method]:
-            learned, said = (left[known], labels[known]), probe
-            if self_training and share < 1:
-                rest = np.delete(left, known, axis=0)
-                learned, said = pseudo_labelled(*learned, rest, probe=probe, seed=seed), f"{probe}, self-trained"
-            (told,) = outcomes({method: (learned[0], right)}, learned[1], probes=(probe,), seed=seed)
-            found.append(replace(told, probe=said + few))
+    for known, few in labelled(labels, shares, seed):
+        for method, (left, right) in features.items():
+            for probe in probes[method]:
+                learned, said = (left[known], labels[known]), probe
+                if self_training and few:
+                    rest = np.delete(left, known, axis=0)
+                    learned, said = pseudo_labelled(*learned, rest, probe=probe, seed=seed), f"{probe}, self-trained"
+                (told,) = outcomes({method: (learned[0], right)}, learned[1], probes=(probe,), seed=seed)
+                found.append(replace(told, probe=said + few))
     return found
 
 

@@ -13,10 +13,10 @@ from tsrep import registry, stream_fitting
 from tsrep.data import catalogue
 from tsrep.data.fingerprint import fingerprint
 from tsrep.data.readers import as_streams
-from tsrep.data.splits import by_subject, stratified_fraction
+from tsrep.data.splits import by_subject
 from tsrep.data.streams import Streams
 from tsrep.errors import InputError
-from tsrep.evaluating import RANDOM, Evaluation, check_shares, commit
+from tsrep.evaluating import RANDOM, Evaluation, check_shares, commit, labelled
 from tsrep.evaluation import streams as room
 from tsrep.evaluation.tidy import tidy
 from tsrep.fitting import anew, run
@@ -110,9 +110,7 @@ def _rows(
     if one_space and len(names) > 1:
         together["all side by side"] = tuple(_fused(model, part, names, "concat") for part in made)
     rows: list[dict[str, Any]] = []
-    for share in shares:
-        known = None if share == 1 else stratified_fraction(labels[0], float(share), seed)
-        few = "" if share == 1 else f", {100 * share:g} % of labels"
+    for known, few in labelled(labels[0], shares, seed):
         for probe in probes:
             asked: dict[str, Any] = {"probe": probe, "labelled": known, "seed": seed}
             found = room.devices(alone, labels, across=one_space, **asked) + room.whole(together, labels, **asked)

@@ -113,7 +113,7 @@ def carried(source: np.ndarray, target: np.ndarray, query: np.ndarray, penalty: 
     """Ridge from one space to another, (n, f) -> (n, g), on standardised features; the penalty counts as so many rows.
 
     W = (XᵀX + λI)⁻¹ Xᵀ Y = Xᵀ (XXᵀ + λI)⁻¹ Y, by the smaller of the two systems: wide readouts have
-    fifty times as many features as rows.
+    fifty times as many features as rows. W itself, which the Ridge of scikit-learn keeps, would be gigabytes of them.
     """
     if len(source) < 2:
         raise InputError(f"expected at least two training rows that have both streams, got {len(source)}")
